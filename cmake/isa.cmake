@@ -1,0 +1,19 @@
+# Instruction-set flags follow a file's suffix; all other code is baseline x86-64, so that one
+# binary runs everywhere and picks its kernels at run time. A new CPU level is a line here and its
+# name in the pattern below.
+set(rz_isa_avx2 -mavx2 -mfma -mf16c -mbmi2)
+set(rz_isa_avx512 ${rz_isa_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+set(rz_isa_avx512bf16 ${rz_isa_avx512} -mavx512bf16)
+set(rz_isa_amx ${rz_isa_avx512bf16} -mamx-tile -mamx-int8 -mamx-bf16)
+
+# Inner loops are worth unrolling; the presets that are not optimized stay so.
+set(rz_isa_release "$<$<CONFIG:Release>:-O3>" "$<$<CONFIG:Release>:-fomit-frame-pointer>")
+
+function(rz_set_isa_flags)
+    foreach(source ${ARGN})
+        if(source MATCHES "_(avx2|avx512|avx512bf16|amx)\\.c$")
+            set_source_files_properties(${source} PROPERTIES
+                COMPILE_OPTIONS "${rz_isa_${CMAKE_MATCH_1}};${rz_isa_release}")
+        endif()
+    endforeach()
+endfunction()
