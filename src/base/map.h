@@ -1,0 +1,20 @@
+/* map.h - read-only file mapping. */
+#ifndef RZ_BASE_MAP_H
+#define RZ_BASE_MAP_H
+
+#include <realizar/status.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rz_map {
+    const uint8_t *data; /* NULL for an empty file */
+    size_t len;
+};
+
+/* Maps a whole regular file. A directory, a missing file: RZ_ENOTFOUND; the system's refusal:
+ * RZ_EIO. The file must not be truncated by others while mapped (a page beyond its end then raises
+ * SIGBUS; the command turns that into a sentence). */
+RZ_MUST_USE rz_status rz_map_open(struct rz_map *map, const char *path, rz_error *err);
+void rz_map_close(struct rz_map *map);
+
+#endif
