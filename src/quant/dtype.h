@@ -1,0 +1,43 @@
+/* dtype.h - the dtype table: everything the rest of the code needs to know of a storage type.
+ *
+ * Adding a format: quant/<name>.c with its block layout, unpack and encode, and one row in
+ * dtype.c. It then loads, converts and runs through the reference kernels at once. */
+#ifndef RZ_QUANT_DTYPE_H
+#define RZ_QUANT_DTYPE_H
+
+#include <realizar/dtype.h>
+#include <stdbool.h>
+
+struct rz_int_block;
+
+struct rz_dtype_info {
+    const char *name;
+    uint32_t gguf_id;
+    uint32_t block_len;   /* elements in a block */
+    uint32_t block_bytes; /* bytes of a block */
+    /* n elements, n a multiple of block_len. blocks: any alignment. Exact in the sense that each
+     * element is the format's published formula evaluated in float32. */
+    void (*decode)(const void *blocks, float *out, size_t n);
+    /* Round to nearest; NULL for the types that only a search encodes well (K and IQ types). */
+    void (*encode)(const float *in, void *blocks, size_t n);
+    /* One block to its integer form (quant/blocks.h); NULL for the float types. */
+    void (*unpack)(const void *block, struct rz_int_block *out);
+};
+
+/* type must be valid. */
+const struct rz_dtype_info *rz_dtype_info(rz_dtype type);
+
+/* False if the GGUF type id is not supported (or does not exist). */
+bool rz_dtype_from_gguf(uint32_t gguf_id, rz_dtype *type);
+
+/* The name of any type id that GGUF ever assigned, supported here or not; NULL if there is none. */
+const char *rz_gguf_type_name(uint32_t gguf_id);
+
+/* "F32, F16, BF16, ..." for messages; static. */
+const char *rz_dtype_list(void);
+
+/* Bytes of a row of n_cols elements; false if n_cols is no multiple of the block length or the
+ * result does not fit. */
+bool rz_dtype_row_bytes(rz_dtype type, uint64_t n_cols, uint64_t *bytes);
+
+#endif

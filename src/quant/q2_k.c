@@ -1,0 +1,16 @@
+/* q2_k.c - Q2_K: 256 columns, 2 bits each. Per 16 columns one byte: scale in the low, min in the
+ * high nibble; w = d * scale * code - dmin * min. Each 32 bytes of qs hold 128 columns, column
+ * 32 * j + i in bits 2j and 2j + 1 of byte i. */
+#include "quant/blocks.h"
+
+void rz_unpack_q2_k(const void *block, struct rz_int_block *out)
+{
+    const struct rz_block_q2_k *b = block;
+    float d = rz_load_f16(b->d), dmin = rz_load_f16(b->dmin);
+    for (int i = 0; i < 16; i++) {
+        out->scale[i] = d * (float)(b->scales[i] & 15);
+        out->min[i] = dmin * (float)(b->scales[i] >> 4);
+    }
+    for (int i = 0; i < RZ_SUPERBLOCK; i++)
+        out->q[i] = (int8_t)(b->qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3);
+}

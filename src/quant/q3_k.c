@@ -1,0 +1,22 @@
+/* q3_k.c - Q3_K: 256 columns, 3 bits each: two as in Q2_K, the third of column 32 * j + i in bit j
+ * of hmask byte i; w = d * (scale - 32) * (code - 4). The 16 scales have 6 bits: scale i has its
+ * low four in the low (i < 8) or high nibble of byte i % 8, its high two in byte 8 + i % 4 at bit
+ * i / 4 * 2. */
+#include "quant/blocks.h"
+
+void rz_unpack_q3_k(const void *block, struct rz_int_block *out)
+{
+    const struct rz_block_q3_k *b = block;
+    float d = rz_load_f16(b->d);
+    for (int i = 0; i < 16; i++) {
+        int low = b->scales[i % 8] >> (i / 8 * 4) & 15;
+        int high = b->scales[8 + i % 4] >> (i / 4 * 2) & 3;
+        out->scale[i] = d * (float)((low | high << 4) - 32);
+        out->min[i] = 0;
+    }
+    for (int i = 0; i < RZ_SUPERBLOCK; i++) {
+        int low = b->qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+        int high = b->hmask[i % 32] >> (i / 32) & 1;
+        out->q[i] = (int8_t)((low | high << 2) - 4);
+    }
+}

@@ -1,0 +1,73 @@
+/* q5.c - Q5_0 and Q5_1: 32 columns, 5 bits each: the low four as in Q4, the fifth of column i in
+ * bit i of the little-endian word qh. Q5_0: w = d * (code - 16). Q5_1: w = d * code + m. */
+#include "quant/blocks.h"
+
+#include <math.h>
+
+static void unpack5(const uint8_t qs[16], const uint8_t qh[4], int8_t *q, int offset)
+{
+    for (int i = 0; i < 16; i++) {
+        int lo = (qs[i] & 15) | (qh[i / 8] >> (i % 8) & 1) << 4;
+        int hi = (qs[i] >> 4) | (qh[2 + i / 8] >> (i % 8) & 1) << 4;
+        q[i] = (int8_t)(lo - offset);
+        q[i + 16] = (int8_t)(hi - offset);
+    }
+}
+
+void rz_unpack_q5_0(const void *block, struct rz_int_block *out)
+{
+    const struct rz_block_q5_0 *b = block;
+    unpack5(b->qs, b->qh, out->q, 16);
+    rz_set_scale32(out, 0, rz_load_f16(b->d), 0);
+}
+
+void rz_unpack_q5_1(const void *block, struct rz_int_block *out)
+{
+    const struct rz_block_q5_1 *b = block;
+    unpack5(b->qs, b->qh, out->q, 0);
+    rz_set_scale32(out, 0, rz_load_f16(b->d), -rz_load_f16(b->m));
+}
+
+static void pack5(const uint8_t code[RZ_BLOCK32], uint8_t qs[16], uint8_t qh[4])
+{
+    memset(qh, 0, 4);
+    for (int i = 0; i < 16; i++)
+        qs[i] = (uint8_t)((code[i] & 15) | (code[i + 16] & 15) << 4);
+    for (int i = 0; i < RZ_BLOCK32; i++)
+        qh[i / 8] = (uint8_t)(qh[i / 8] | code[i] >> 4 << (i % 8));
+}
+
+void rz_encode_q5_0(const float *in, void *blocks, size_t n)
+{
+    struct rz_block_q5_0 *b = blocks;
+    for (; n >= RZ_BLOCK32; n -= RZ_BLOCK32, in += RZ_BLOCK32, b++) {
+        float extreme = 0;
+        for (int i = 0; i < RZ_BLOCK32; i++)
+            extreme = fabsf(in[i]) > fabsf(extreme) ? in[i] : extreme;
+        float d = extreme / -16, inv = d != 0 ? 1 / d : 0;
+        uint8_t code[RZ_BLOCK32];
+        for (int i = 0; i < RZ_BLOCK32; i++)
+            code[i] = rz_trunc_code(in[i] * inv + 16.5f, 31);
+        rz_store_f16(b->d, d);
+        pack5(code, b->qs, b->qh);
+    }
+}
+
+void rz_encode_q5_1(const float *in, void *blocks, size_t n)
+{
+    struct rz_block_q5_1 *b = blocks;
+    for (; n >= RZ_BLOCK32; n -= RZ_BLOCK32, in += RZ_BLOCK32, b++) {
+        float min = in[0], max = in[0];
+        for (int i = 1; i < RZ_BLOCK32; i++) {
+            min = in[i] < min ? in[i] : min;
+            max = in[i] > max ? in[i] : max;
+        }
+        float d = (max - min) / 31, inv = d != 0 ? 1 / d : 0;
+        uint8_t code[RZ_BLOCK32];
+        for (int i = 0; i < RZ_BLOCK32; i++)
+            code[i] = rz_trunc_code((in[i] - min) * inv + 0.5f, 31);
+        rz_store_f16(b->d, d);
+        rz_store_f16(b->m, min);
+        pack5(code, b->qs, b->qh);
+    }
+}
