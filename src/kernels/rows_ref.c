@@ -1,0 +1,108 @@
+/* rows_ref.c - reference of the operations on one row: quantization of activations, norms,
+ * activation functions, rotary embedding, softmax. Sums in double. */
+#include "base/f16.h"
+#include "kernels/levels.h"
+
+#include <float.h>
+#include <math.h>
+
+/* 127 / amax overflows for amax below 3.7e-37; such a block counts as zeros. FLT_MIN * 128 is the
+ * smallest amax whose scale is a normal number. */
+static const float tiny_amax = FLT_MIN * 128;
+
+static void quantize_block(const float *x, int8_t *q, float *scale, int16_t sum[2])
+{
+    float amax = 0, nan = 0;
+    for (int i = 0; i < RZ_ACT_BLOCK; i++) {
+        float a = fabsf(x[i]);
+        nan += x[i] * 0; /* NaN for NaN and infinity, else 0 */
+        amax = a > amax ? a : amax;
+    }
+    bool zero = !(amax >= tiny_amax) || nan != 0;
+    float inv = zero ? 0 : 127 / amax;
+    *scale = zero ? nan : amax / 127;
+    sum[0] = sum[1] = 0;
+    for (int i = 0; i < RZ_ACT_BLOCK; i++) {
+        q[i] = zero ? 0 : (int8_t)nearbyintf(x[i] * inv);
+        sum[i / RZ_ACT_SUM] = (int16_t)(sum[i / RZ_ACT_SUM] + q[i]);
+    }
+}
+
+static void quantize(const float *x, uint32_t n, int8_t *q, float *scale, int16_t *sum)
+{
+    for (uint32_t i = 0; i < n; i += RZ_ACT_BLOCK)
+        quantize_block(x + i, q + i, scale + i / RZ_ACT_BLOCK, sum + i / RZ_ACT_SUM);
+}
+
+static void kv_store_f32(const float *x, void *out, uint32_t n)
+{
+    float *y = out;
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = x[i];
+}
+
+static void kv_store_f16(const float *x, void *out, uint32_t n)
+{
+    rz_f16 *y = out;
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = rz_f32_to_f16(x[i]);
+}
+
+static void rms_norm(const float *x, const float *w, float *y, uint32_t n, float eps)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    float scale = (float)(1 / sqrt(sum / n + (double)eps));
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = x[i] * scale * w[i];
+}
+
+static void add_scaled(float *x, const float *y, uint32_t n, float scale)
+{
+    for (uint32_t i = 0; i < n; i++)
+        x[i] += y[i] * scale;
+}
+
+static void silu_mul(const float *gate, const float *up, float *y, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+}
+
+static void rope(float *x, const float *cs, uint32_t n_rot, bool neox)
+{
+    uint32_t half = n_rot / 2;
+    for (uint32_t i = 0; i < half; i++) {
+        float *pa = neox ? x + i : x + 2 * i, *pb = neox ? x + i + half : x + 2 * i + 1;
+        float a = *pa, b = *pb, c = cs[2 * i], s = cs[2 * i + 1];
+        *pa = a * c - b * s;
+        *pb = a * s + b * c;
+    }
+}
+
+static void softmax(float *x, uint32_t n)
+{
+    float max = -INFINITY;
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    for (uint32_t i = 0; i < n; i++) {
+        x[i] = expf(x[i] - max);
+        sum += (double)x[i];
+    }
+    for (uint32_t i = 0; i < n; i++)
+        x[i] = (float)((double)x[i] / sum);
+}
+
+void rz_kernels_rows_ref(struct rz_kernels *k)
+{
+    k->quantize = quantize;
+    k->kv_store[RZ_KV_F32] = kv_store_f32;
+    k->kv_store[RZ_KV_F16] = kv_store_f16;
+    k->rms_norm = rms_norm;
+    k->add_scaled = add_scaled;
+    k->silu_mul = silu_mul;
+    k->rope = rope;
+    k->softmax = softmax;
+}

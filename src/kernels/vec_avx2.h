@@ -1,0 +1,230 @@
+/* vec_avx2.h - the vector vocabulary of vec_avx512.h in AVX2, FMA and F16C: 8 lanes. */
+#ifndef RZ_KERNELS_VEC_AVX2_H
+#define RZ_KERNELS_VEC_AVX2_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define RZ_INLINE static inline __attribute__((always_inline))
+/* For loops over an array of vectors: unrolled, so that it lives in registers at -O2 too. */
+#define RZ_UNROLL _Pragma("GCC unroll 16")
+
+enum {
+    LANES = 8,
+    DOT_TOKENS = 4
+};
+typedef __m256i vint;
+typedef __m256 vflt;
+
+RZ_INLINE vint vi_load(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+RZ_INLINE void vi_store(void *p, vint v)
+{
+    _mm256_storeu_si256((__m256i *)p, v);
+}
+
+RZ_INLINE vint vi_set1(int32_t i)
+{
+    return _mm256_set1_epi32(i);
+}
+
+RZ_INLINE vint vi_bcast(const void *p)
+{
+    int32_t i;
+    memcpy(&i, p, sizeof i);
+    return _mm256_set1_epi32(i);
+}
+
+RZ_INLINE vint vi_and(vint a, vint b)
+{
+    return _mm256_and_si256(a, b);
+}
+
+RZ_INLINE vint vi_or(vint a, vint b)
+{
+    return _mm256_or_si256(a, b);
+}
+
+RZ_INLINE vint vi_xor(vint a, vint b)
+{
+    return _mm256_xor_si256(a, b);
+}
+
+RZ_INLINE vint vi_srl(vint a, unsigned n)
+{
+    return _mm256_srli_epi32(a, (int)n);
+}
+
+RZ_INLINE vint vi_sra(vint a, unsigned n)
+{
+    return _mm256_srai_epi32(a, (int)n);
+}
+
+RZ_INLINE vint vi_sll(vint a, unsigned n)
+{
+    return _mm256_slli_epi32(a, (int)n);
+}
+
+RZ_INLINE vint vi_add(vint a, vint b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+RZ_INLINE vint vi_sub(vint a, vint b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+
+RZ_INLINE vint vi_madd16(vint a, vint b)
+{
+    return _mm256_madd_epi16(a, b);
+}
+
+RZ_INLINE vint vi_lookup(const uint8_t table[16], vint v)
+{
+    __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), v);
+}
+
+RZ_INLINE vint vi_spread_bits(vint v, int byte, int shift)
+{
+    __m256i spread = _mm256_shuffle_epi8(
+        v, _mm256_add_epi8(_mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404,
+                                             0x08080808, 0x0C0C0C0C),
+                           _mm256_set1_epi8((char)byte)));
+    __m256i bits = _mm256_set1_epi32((int)(0x08040201u << shift));
+    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bits), bits);
+    return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+
+RZ_INLINE void vi_load_rows(const uint8_t *const row[LANES], size_t off, vint v[4])
+{
+    __m256i t[4];
+    RZ_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const uint8_t *p = row[i] + off;
+        t[i] = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
+        p = row[4 + i] + off;
+        t[i] = _mm256_inserti128_si256(t[i], _mm_loadu_si128((const __m128i *)(const void *)p), 1);
+    }
+    __m256i ab = _mm256_unpacklo_epi32(t[0], t[1]), cd = _mm256_unpacklo_epi32(t[2], t[3]);
+    v[0] = _mm256_unpacklo_epi64(ab, cd);
+    v[1] = _mm256_unpackhi_epi64(ab, cd);
+    ab = _mm256_unpackhi_epi32(t[0], t[1]);
+    cd = _mm256_unpackhi_epi32(t[2], t[3]);
+    v[2] = _mm256_unpacklo_epi64(ab, cd);
+    v[3] = _mm256_unpackhi_epi64(ab, cd);
+}
+
+/* vpmaddubsw saturates at 32767, so the range of the codes decides how many of its sums of two
+ * products may be added before they are widened: codes up to 31 give |sum| <= 2 * 31 * 127 = 7874,
+ * four of which fit; up to 63, 16002, two of which fit. 8-bit weights are kept signed: |w| <= 128
+ * times x with w's sign, |sum| <= 2 * 128 * 127 = 32512, none to spare. */
+RZ_INLINE void vi_dot16(vint *d, int n_tokens, const uint8_t *code, const int8_t *x,
+                        size_t x_stride, int max_code)
+{
+    const vint ones = _mm256_set1_epi16(1);
+    if (max_code > 63) {
+        RZ_UNROLL
+        for (int g = 0; g < 4; g++) {
+            vint w = vi_load(code + 32 * g), magnitude = _mm256_abs_epi8(w);
+            RZ_UNROLL
+            for (int t = 0; t < n_tokens; t++) {
+                vint xs = _mm256_sign_epi8(vi_bcast(x + (size_t)t * x_stride + 4 * g), w);
+                vint sum = _mm256_maddubs_epi16(magnitude, xs);
+                d[t] = _mm256_add_epi32(d[t], _mm256_madd_epi16(sum, ones));
+            }
+        }
+        return;
+    }
+    const int run = max_code > 31 ? 2 : 4;
+    RZ_UNROLL
+    for (int g = 0; g < 4; g += run) {
+        vint part[DOT_TOKENS];
+        RZ_UNROLL
+        for (int i = 0; i < run; i++) {
+            vint w = vi_load(code + 32 * (g + i));
+            RZ_UNROLL
+            for (int t = 0; t < n_tokens; t++) {
+                vint xs = vi_bcast(x + (size_t)t * x_stride + 4 * (g + i));
+                vint sum = _mm256_maddubs_epi16(w, xs);
+                part[t] = i == 0 ? sum : _mm256_add_epi16(part[t], sum);
+            }
+        }
+        RZ_UNROLL
+        for (int t = 0; t < n_tokens; t++)
+            d[t] = _mm256_add_epi32(d[t], _mm256_madd_epi16(part[t], ones));
+    }
+}
+
+enum {
+    SIGNED_OFFSET = 0
+};
+
+RZ_INLINE vint vi_from_signed8(vint v)
+{
+    return v;
+}
+
+RZ_INLINE vflt vf_from_int(vint v)
+{
+    return _mm256_cvtepi32_ps(v);
+}
+
+RZ_INLINE vint vf_to_int(vflt v)
+{
+    return _mm256_cvtps_epi32(v);
+}
+
+RZ_INLINE vflt vf_cast(vint v)
+{
+    return _mm256_castsi256_ps(v);
+}
+
+RZ_INLINE vint vf_bits(vflt v)
+{
+    return _mm256_castps_si256(v);
+}
+
+RZ_INLINE vflt vf_from_f16(vint v)
+{
+    v = _mm256_and_si256(v, _mm256_set1_epi32(0xFFFF));
+    v = _mm256_permute4x64_epi64(_mm256_packus_epi32(v, v), 0x08);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(v));
+}
+
+RZ_INLINE vflt vf_load_f16_rows(const uint8_t *const row[LANES], size_t off)
+{
+    uint16_t h[LANES];
+    RZ_UNROLL
+    for (int i = 0; i < LANES; i++)
+        memcpy(&h[i], row[i] + off, sizeof h[i]);
+    return _mm256_cvtph_ps(_mm_set_epi16((short)h[7], (short)h[6], (short)h[5], (short)h[4],
+                                         (short)h[3], (short)h[2], (short)h[1], (short)h[0]));
+}
+
+RZ_INLINE __m256i from_signed8_256(__m256i v)
+{
+    return v;
+}
+
+/* The ranges are vi_dot16's. */
+RZ_INLINE __m256i dot_256(__m256i code, __m256i x, int max_code)
+{
+    __m256i sum = max_code > 63
+                      ? _mm256_maddubs_epi16(_mm256_abs_epi8(code), _mm256_sign_epi8(x, code))
+                      : _mm256_maddubs_epi16(code, x);
+    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+}
+
+RZ_INLINE vint vi_join(const __m256i half[1])
+{
+    return half[0];
+}
+
+#endif

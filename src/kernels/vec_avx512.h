@@ -1,0 +1,220 @@
+/* vec_avx512.h - the vector vocabulary of the SIMD kernels, in AVX-512 (F, BW, DQ, VL, VNNI).
+ *
+ * Kernels are written once over these few operations (matmul_simd.h, rows_simd.h, attend_simd.h)
+ * and compiled per level; vec_avx2.h has the same names. Invariant: every operation rounds as IEEE
+ * 754 says, lane by lane, so both levels give the same bits wherever the lanes hold the same rows.
+ * vint: LANES 32-bit lanes; vflt: LANES floats. */
+#ifndef RZ_KERNELS_VEC_AVX512_H
+#define RZ_KERNELS_VEC_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define RZ_INLINE static inline __attribute__((always_inline))
+/* For loops over an array of vectors: unrolled, so that it lives in registers at -O2 too. */
+#define RZ_UNROLL _Pragma("GCC unroll 16")
+
+enum {
+    LANES = 16,
+    DOT_TOKENS = 8 /* rows of x whose integer sums fit the registers */
+};
+typedef __m512i vint;
+typedef __m512 vflt;
+
+RZ_INLINE vint vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+RZ_INLINE void vi_store(void *p, vint v)
+{
+    _mm512_storeu_si512(p, v);
+}
+
+RZ_INLINE vint vi_set1(int32_t i)
+{
+    return _mm512_set1_epi32(i);
+}
+
+/* The four bytes at p in every lane. */
+RZ_INLINE vint vi_bcast(const void *p)
+{
+    int32_t i;
+    memcpy(&i, p, sizeof i);
+    return _mm512_set1_epi32(i);
+}
+
+RZ_INLINE vint vi_and(vint a, vint b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+RZ_INLINE vint vi_or(vint a, vint b)
+{
+    return _mm512_or_si512(a, b);
+}
+
+RZ_INLINE vint vi_xor(vint a, vint b)
+{
+    return _mm512_xor_si512(a, b);
+}
+
+RZ_INLINE vint vi_srl(vint a, unsigned n)
+{
+    return _mm512_srli_epi32(a, n);
+}
+
+RZ_INLINE vint vi_sra(vint a, unsigned n)
+{
+    return _mm512_srai_epi32(a, n);
+}
+
+RZ_INLINE vint vi_sll(vint a, unsigned n)
+{
+    return _mm512_slli_epi32(a, n);
+}
+
+RZ_INLINE vint vi_add(vint a, vint b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+RZ_INLINE vint vi_sub(vint a, vint b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+
+/* Per lane, lo * lo + hi * hi of the signed 16-bit halves. */
+RZ_INLINE vint vi_madd16(vint a, vint b)
+{
+    return _mm512_madd_epi16(a, b);
+}
+
+/* Each byte, 0 ... 15, replaced by table's. */
+RZ_INLINE vint vi_lookup(const uint8_t table[16], vint v)
+{
+    __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), v);
+}
+
+/* Byte i % 4 of out is 16 where bit `shift + i` of the lane's byte `byte` is set, else 0. */
+RZ_INLINE vint vi_spread_bits(vint v, int byte, int shift)
+{
+    __m512i spread = _mm512_shuffle_epi8(
+        v, _mm512_add_epi8(_mm512_set4_epi32(0x0C0C0C0C, 0x08080808, 0x04040404, 0),
+                           _mm512_set1_epi8((char)byte)));
+    __m512i bits = _mm512_set1_epi32((int)(0x08040201u << shift));
+    return _mm512_maskz_set1_epi8(_mm512_test_epi8_mask(spread, bits), 16);
+}
+
+/* v[j] = dword j of 16 bytes at row[r] + off, lane r. */
+RZ_INLINE void vi_load_rows(const uint8_t *const row[LANES], size_t off, vint v[4])
+{
+    __m512i t[4];
+    RZ_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const uint8_t *p = row[i] + off;
+        t[i] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)p));
+        p = row[4 + i] + off;
+        t[i] = _mm512_inserti32x4(t[i], _mm_loadu_si128((const __m128i *)(const void *)p), 1);
+        p = row[8 + i] + off;
+        t[i] = _mm512_inserti32x4(t[i], _mm_loadu_si128((const __m128i *)(const void *)p), 2);
+        p = row[12 + i] + off;
+        t[i] = _mm512_inserti32x4(t[i], _mm_loadu_si128((const __m128i *)(const void *)p), 3);
+    }
+    __m512i ab = _mm512_unpacklo_epi32(t[0], t[1]), cd = _mm512_unpacklo_epi32(t[2], t[3]);
+    v[0] = _mm512_unpacklo_epi64(ab, cd);
+    v[1] = _mm512_unpackhi_epi64(ab, cd);
+    ab = _mm512_unpackhi_epi32(t[0], t[1]);
+    cd = _mm512_unpackhi_epi32(t[2], t[3]);
+    v[2] = _mm512_unpacklo_epi64(ab, cd);
+    v[3] = _mm512_unpackhi_epi64(ab, cd);
+}
+
+/* d[t] += the product of 16 columns, for n_tokens rows of x that lie x_stride apart. code: four
+ * vectors of 4 columns x LANES rows, unsigned; exact (the sum of 4 products is below 2^18). */
+RZ_INLINE void vi_dot16(vint *d, int n_tokens, const uint8_t *code, const int8_t *x,
+                        size_t x_stride, int max_code)
+{
+    (void)max_code;
+    RZ_UNROLL
+    for (int g = 0; g < 4; g++) {
+        vint w = vi_load(code + 64 * g);
+        RZ_UNROLL
+        for (int t = 0; t < n_tokens; t++)
+            d[t] = _mm512_dpbusd_epi32(d[t], w, vi_bcast(x + (size_t)t * x_stride + 4 * g));
+    }
+}
+
+/* How 8-bit weights are kept in a panel: as unsigned, 128 too large. */
+enum {
+    SIGNED_OFFSET = 128
+};
+
+RZ_INLINE vint vi_from_signed8(vint v)
+{
+    return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
+}
+
+RZ_INLINE vflt vf_from_int(vint v)
+{
+    return _mm512_cvtepi32_ps(v);
+}
+
+/* Rounds to nearest even. */
+RZ_INLINE vint vf_to_int(vflt v)
+{
+    return _mm512_cvtps_epi32(v);
+}
+
+RZ_INLINE vflt vf_cast(vint v)
+{
+    return _mm512_castsi512_ps(v);
+}
+
+RZ_INLINE vint vf_bits(vflt v)
+{
+    return _mm512_castps_si512(v);
+}
+
+/* The lanes' low 16 bits as binary16. */
+RZ_INLINE vflt vf_from_f16(vint v)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
+}
+
+/* The binary16 at row[r] + off, lane r. */
+RZ_INLINE vflt vf_load_f16_rows(const uint8_t *const row[LANES], size_t off)
+{
+    uint16_t h[LANES];
+    RZ_UNROLL
+    for (int i = 0; i < LANES; i++)
+        memcpy(&h[i], row[i] + off, sizeof h[i]);
+    __m128i lo = _mm_set_epi16((short)h[7], (short)h[6], (short)h[5], (short)h[4], (short)h[3],
+                               (short)h[2], (short)h[1], (short)h[0]);
+    __m128i hi = _mm_set_epi16((short)h[15], (short)h[14], (short)h[13], (short)h[12], (short)h[11],
+                               (short)h[10], (short)h[9], (short)h[8]);
+    return _mm512_cvtph_ps(_mm256_set_m128i(hi, lo));
+}
+
+RZ_INLINE __m256i from_signed8_256(__m256i v)
+{
+    return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80));
+}
+
+/* Products of 32 codes with 32 of x, summed by fours. */
+RZ_INLINE __m256i dot_256(__m256i code, __m256i x, int max_code)
+{
+    (void)max_code;
+    return _mm256_dpbusd_epi32(_mm256_setzero_si256(), code, x);
+}
+
+/* LANES rows from two vectors of 8. */
+RZ_INLINE vint vi_join(const __m256i half[2])
+{
+    return _mm512_inserti64x4(_mm512_castsi256_si512(half[0]), half[1], 1);
+}
+
+#endif

@@ -1,0 +1,149 @@
+/* vec_avx512_float.h - the float half of vec_avx512.h. */
+#ifndef RZ_KERNELS_VEC_AVX512_FLOAT_H
+#define RZ_KERNELS_VEC_AVX512_FLOAT_H
+
+#include "kernels/vec_avx512.h"
+
+RZ_INLINE vflt vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+RZ_INLINE void vf_store(float *p, vflt v)
+{
+    _mm512_storeu_ps(p, v);
+}
+
+RZ_INLINE __mmask16 vf_mask(uint32_t n)
+{
+    return n >= LANES ? (__mmask16)0xFFFF : (__mmask16)((1u << n) - 1);
+}
+
+/* The first n (at most LANES) elements, the rest zero; touches no other. */
+RZ_INLINE vflt vf_loadn(const float *p, uint32_t n)
+{
+    return _mm512_maskz_loadu_ps(vf_mask(n), p);
+}
+
+RZ_INLINE void vf_storen(float *p, vflt v, uint32_t n)
+{
+    _mm512_mask_storeu_ps(p, vf_mask(n), v);
+}
+
+/* v with lanes first ... last - 1 kept and the others replaced by fill. */
+RZ_INLINE vflt vf_keep(vflt v, uint32_t first, uint32_t last, float fill)
+{
+    __mmask16 m = (__mmask16)(vf_mask(last) & ~vf_mask(first));
+    return _mm512_mask_blend_ps(m, _mm512_set1_ps(fill), v);
+}
+
+RZ_INLINE vflt vf_set1(float f)
+{
+    return _mm512_set1_ps(f);
+}
+
+RZ_INLINE vflt vf_add(vflt a, vflt b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+RZ_INLINE vflt vf_sub(vflt a, vflt b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+RZ_INLINE vflt vf_mul(vflt a, vflt b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+RZ_INLINE vflt vf_div(vflt a, vflt b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+/* a * b + c */
+RZ_INLINE vflt vf_fma(vflt a, vflt b, vflt c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+/* c - a * b */
+RZ_INLINE vflt vf_fnma(vflt a, vflt b, vflt c)
+{
+    return _mm512_fnmadd_ps(a, b, c);
+}
+
+/* a > b ? a : b, thus b if either is NaN. */
+RZ_INLINE vflt vf_max(vflt a, vflt b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+/* a < b ? a : b, thus b if either is NaN. */
+RZ_INLINE vflt vf_min(vflt a, vflt b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+RZ_INLINE vflt vf_abs(vflt v)
+{
+    return _mm512_abs_ps(v);
+}
+
+/* Sum and maximum over the lanes, by halves. */
+RZ_INLINE float vf_sum(vflt v)
+{
+    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+RZ_INLINE float vf_hmax(vflt v)
+{
+    return _mm512_reduce_max_ps(v);
+}
+
+/* Loads 2 * LANES floats as (p[0], p[2], ...) and (p[1], p[3], ...). */
+RZ_INLINE void vf_load_pairs(const float *p, vflt *even, vflt *odd)
+{
+    vflt a = vf_load(p), b = vf_load(p + LANES);
+    const vint idx = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    *even = _mm512_permutex2var_ps(a, idx, b);
+    *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(idx, _mm512_set1_epi32(1)), b);
+}
+
+/* Rotates adjacent pairs (a, b) by cs = (cos, sin): (a cos - b sin, b cos + a sin). */
+RZ_INLINE vflt vf_rotate_pairs(vflt x, vflt cs)
+{
+    vflt swapped = _mm512_permute_ps(x, 0xB1);
+    vflt rest = _mm512_mul_ps(swapped, _mm512_movehdup_ps(cs));
+    return _mm512_fmaddsub_ps(x, _mm512_moveldup_ps(cs), rest);
+}
+
+RZ_INLINE void vf_store_f16(void *p, vflt v)
+{
+    _mm256_storeu_si256((__m256i *)p,
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+/* LANES binary16 values. */
+RZ_INLINE vflt vf_load_f16(const void *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+/* Two vectors of integers in -128 ... 127 to 2 * LANES bytes. */
+RZ_INLINE void vi_store_bytes(int8_t *p, vint lo, vint hi)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(lo));
+    _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm512_cvtepi32_epi8(hi));
+}
+
+RZ_INLINE int32_t vi_sum(vint v)
+{
+    return _mm512_reduce_add_epi32(v);
+}
+
+#endif

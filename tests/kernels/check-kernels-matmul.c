@@ -1,0 +1,282 @@
+/* check-kernels-matmul.c - matrix products of every dtype.
+ *
+ * One product of N_ROWS x N_TOKENS per case is compared with sums in double of the decoded weights
+ * times the activations. The bound: with u = 2^-24, each of the s summation steps of a result
+ * rounds a partial sum that is at most S = sum |w x| (with |scale q| + |min| for |w|), each term
+ * was rounded at most 4 times before: (s + 5) u S. Then the same product again in every split of
+ * rows and tokens, on exactly sized buffers: all bits must be equal. */
+#include "check-kernels.h"
+
+#include "base/f16.h"
+#include "quant/blocks.h"
+#include "quant/dtype.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    N_ROWS = 37,
+    N_TOKENS = 33
+};
+
+enum x_kind {
+    X_RANDOM,
+    X_MAX,       /* all 127 */
+    X_MIN,       /* all -127 */
+    X_ALTERNATE, /* 127, -127, ... */
+    X_ZERO,
+    X_SUBNORMAL, /* subnormal activation scales */
+    X_NAN,       /* one NaN scale in token 3 */
+    X_N
+};
+
+struct matrix_case {
+    rz_dtype type;
+    uint32_t n_cols;
+    enum ck_weights w_kind;
+    enum x_kind x_kind;
+    struct rz_act x;
+    struct ck_buf w, q, scale, sum, f32;
+    size_t row_bytes;
+    float bias[N_ROWS];
+    double want[N_TOKENS][N_ROWS], bound[N_TOKENS][N_ROWS];
+    float full[N_TOKENS * N_ROWS]; /* what the slot gave for all at once */
+};
+
+static int8_t make_q(struct check *c, enum x_kind kind, uint32_t i)
+{
+    switch (kind) {
+    case X_MAX:
+        return 127;
+    case X_MIN:
+        return -127;
+    case X_ALTERNATE:
+        return i % 2 ? -127 : 127;
+    case X_ZERO:
+        return 0;
+    default:
+        return (int8_t)((int)ck_below(c, 255) - 127);
+    }
+}
+
+/* The activations, as f32 and quantized: f32 is exactly scale * q rounded. */
+static void make_x(struct check *c, struct matrix_case *m)
+{
+    uint32_t n = m->n_cols, n_blocks = (n + 31) / 32;
+    m->f32 = ck_alloc(N_TOKENS * (size_t)n * sizeof(float), 4);
+    m->q = ck_alloc(N_TOKENS * (size_t)n_blocks * 32, 64);
+    m->scale = ck_alloc(N_TOKENS * (size_t)n_blocks * sizeof(float), 4);
+    m->sum = ck_alloc(N_TOKENS * (size_t)n_blocks * 2 * sizeof(int16_t), 4);
+    float *f32 = m->f32.data, *scale = m->scale.data;
+    int8_t *q = m->q.data;
+    int16_t *sum = m->sum.data;
+    for (uint32_t t = 0; t < N_TOKENS; t++) {
+        for (uint32_t b = 0; b < n_blocks; b++) {
+            float s = m->x_kind == X_SUBNORMAL ? 0x1p-140f : ck_uniform(c, 1e-3f, 0.1f);
+            if (m->x_kind == X_NAN && t == 3 && b == n_blocks / 2)
+                s = NAN;
+            scale[t * n_blocks + b] = s;
+            sum[2 * (t * n_blocks + b)] = sum[2 * (t * n_blocks + b) + 1] = 0;
+            for (uint32_t i = 0; i < 32; i++) {
+                int8_t v = make_q(c, m->x_kind, i);
+                size_t at = (size_t)t * n_blocks * 32 + b * 32 + i;
+                q[at] = v;
+                sum[2 * (t * n_blocks + b) + i / 16] =
+                    (int16_t)(sum[2 * (t * n_blocks + b) + i / 16] + v);
+                if (b * 32 + i < n)
+                    f32[(size_t)t * n + b * 32 + i] = s * (float)v;
+            }
+        }
+    }
+    m->x = (struct rz_act){.n_rows = N_TOKENS,
+                           .n_cols = n,
+                           .f32 = f32,
+                           .f32_stride = n,
+                           .q = q,
+                           .q_stride = (size_t)n_blocks * 32,
+                           .scale = scale,
+                           .scale_stride = n_blocks,
+                           .sum = sum,
+                           .sum_stride = 2 * (size_t)n_blocks};
+}
+
+/* The row's weights, and the magnitudes that rounding errors are relative to. */
+static void decode_row(const struct matrix_case *m, uint32_t row, double *w, double *magnitude)
+{
+    const struct rz_dtype_info *info = rz_dtype_info(m->type);
+    const uint8_t *p = (const uint8_t *)m->w.data + row * m->row_bytes;
+    struct rz_int_block b;
+    for (uint32_t col = 0; col < m->n_cols; col += info->block_len, p += info->block_bytes) {
+        if (!info->unpack) {
+            float f;
+            info->decode(p, &f, 1);
+            w[col] = (double)f;
+            magnitude[col] = fabs((double)f);
+            continue;
+        }
+        info->unpack(p, &b);
+        for (uint32_t i = 0; i < info->block_len; i++) {
+            double v = (double)b.scale[i / 16] * b.q[i], min = (double)b.min[i / 16];
+            w[col + i] = v - min;
+            magnitude[col + i] = fabs(v) + fabs(min);
+        }
+    }
+}
+
+static double x_at(const struct matrix_case *m, uint32_t t, uint32_t col, bool quantized)
+{
+    if (!quantized)
+        return (double)m->x.f32[t * m->x.f32_stride + col];
+    return (double)m->x.scale[t * m->x.scale_stride + col / 32] * m->x.q[t * m->x.q_stride + col];
+}
+
+static void make_want(const struct check *c, struct matrix_case *m)
+{
+    bool quantized = c->now.quantized[m->type];
+    double *w = calloc(2 * (size_t)m->n_cols, sizeof *w), *magnitude = w + m->n_cols;
+    double steps = quantized ? m->n_cols / 32 * 2 : 32 + m->n_cols / 32;
+    for (uint32_t r = 0; r < N_ROWS; r++) {
+        decode_row(m, r, w, magnitude);
+        for (uint32_t t = 0; t < N_TOKENS; t++) {
+            double sum = (double)m->bias[r], total = fabs(sum);
+            for (uint32_t i = 0; i < m->n_cols; i++) {
+                double x = x_at(m, t, i, quantized);
+                sum += w[i] * x;
+                total += magnitude[i] * fabs(x);
+            }
+            m->want[t][r] = sum;
+            /* Subnormal results round to a multiple of 2^-149 at each step. */
+            m->bound[t][r] = (steps + 5) * (0x1p-24 * total + 0x1p-149);
+        }
+    }
+    free(w);
+}
+
+static void check_full(struct check *c, const char *name, struct matrix_case *m)
+{
+    struct rz_matmul_args a = {.w = m->w.data,
+                               .w_row_bytes = m->row_bytes,
+                               .row_end = N_ROWS,
+                               .x = &m->x,
+                               .y = m->full,
+                               .y_stride = N_ROWS,
+                               .bias = m->bias};
+    c->now.matmul[m->type](&a);
+    for (uint32_t t = 0; t < N_TOKENS; t++) {
+        for (uint32_t r = 0; r < N_ROWS; r++) {
+            float got = m->full[t * N_ROWS + r];
+            if (!ck_expect(c, ck_near(got, m->want[t][r], m->bound[t][r]),
+                           "%s cols %u w %d x %d token %u row %u: %.9g, not %.9g +- %.2g", name,
+                           m->n_cols, m->w_kind, m->x_kind, t, r, (double)got, m->want[t][r],
+                           m->bound[t][r]))
+                return;
+        }
+    }
+}
+
+/* Rows begin ... end - 1 and the first n tokens, on exactly sized buffers: the bits of the full
+ * product. */
+static void check_part(struct check *c, const char *name, struct matrix_case *m, uint32_t begin,
+                       uint32_t end, uint32_t n)
+{
+    struct ck_buf w = ck_alloc(end * m->row_bytes, 1);
+    struct ck_buf y = ck_alloc(((n - 1) * (size_t)N_ROWS + end) * sizeof(float), 4);
+    struct ck_buf bias = ck_alloc(end * sizeof(float), 4);
+    memcpy(w.data, m->w.data, w.bytes);
+    memcpy(bias.data, m->bias, bias.bytes);
+    struct rz_act x = m->x;
+    x.n_rows = n;
+    struct rz_matmul_args a = {.w = w.data,
+                               .w_row_bytes = m->row_bytes,
+                               .row_begin = begin,
+                               .row_end = end,
+                               .x = &x,
+                               .y = y.data,
+                               .y_stride = N_ROWS,
+                               .bias = bias.data};
+    memset(y.data, 0xC3, y.bytes);
+    c->now.matmul[m->type](&a);
+    const float *got = y.data;
+    for (uint32_t i = 0; i < y.bytes / sizeof(float); i++) {
+        uint32_t t = i / N_ROWS, r = i % N_ROWS;
+        bool inside = r >= begin && r < end;
+        uint32_t bits = rz_f32_bits(got[i]), want = rz_f32_bits(m->full[t * N_ROWS + r]);
+        if (!ck_expect(c, bits == (inside ? want : 0xC3C3C3C3u),
+                       "%s cols %u rows %u-%u tokens %u: %s (%u, %u): %08x", name, m->n_cols, begin,
+                       end, n, inside ? "other bits at" : "wrote outside at", t, r, bits))
+            break;
+    }
+    ck_expect(c, ck_intact(&y) && ck_intact(&w), "%s wrote outside of y", name);
+    ck_free(&w);
+    ck_free(&y);
+    ck_free(&bias);
+}
+
+static void check_case(struct check *c, const char *name, struct matrix_case *m)
+{
+    const struct rz_dtype_info *info = rz_dtype_info(m->type);
+    m->row_bytes = (size_t)m->n_cols / info->block_len * info->block_bytes;
+    m->w = ck_alloc(N_ROWS * m->row_bytes, 1);
+    ck_fill_weights(c, m->type, m->w_kind, m->w.data, N_ROWS * (size_t)m->n_cols / info->block_len);
+    make_x(c, m);
+    for (uint32_t r = 0; r < N_ROWS; r++)
+        m->bias[r] = m->x_kind == X_SUBNORMAL ? 0 : ck_normal(c);
+    make_want(c, m);
+    check_full(c, name, m);
+    if (m->x_kind == X_RANDOM || m->x_kind == X_NAN) {
+        static const uint32_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33};
+        for (uint32_t i = 0; i < 18; i++) {
+            uint32_t begin = i % 3 ? (uint32_t)ck_below(c, N_ROWS - 17) : 0;
+            check_part(c, name, m, begin, begin + (i == 17 ? N_ROWS - begin : i + 1),
+                       tokens[(i + m->n_cols / 32) % 11]);
+        }
+    }
+    ck_free(&m->w);
+    ck_free(&m->f32);
+    ck_free(&m->q);
+    ck_free(&m->scale);
+    ck_free(&m->sum);
+}
+
+static void check_type(struct check *c, rz_dtype type, const char *name)
+{
+    static const uint32_t cols[] = {32, 64, 96, 256, 512, 896, 1, 7, 33, 4864};
+    struct matrix_case *m = calloc(1, sizeof *m);
+    bool quantized = c->now.quantized[type];
+    for (size_t i = 0; i < sizeof cols / sizeof cols[0]; i++) {
+        uint32_t n = cols[i];
+        if (n % rz_dtype_info(type)->block_len || (c->quick && n > 512))
+            continue;
+        for (int x = 0; x < X_N; x++) {
+            if ((n == 4864 || n == 896) && x > X_MAX) /* as long as all others together */
+                continue;
+            *m = (struct matrix_case){.type = type, .n_cols = n, .x_kind = (enum x_kind)x};
+            check_case(c, name, m);
+        }
+        if (n > 512)
+            continue;
+        for (int w = CK_W_ONES; w < CK_N_WEIGHTS; w++) {
+            /* Worst against worst, then against random; NaN only where it can be. */
+            for (int x = X_RANDOM; x <= (quantized ? X_ALTERNATE : X_MAX); x++) {
+                *m = (struct matrix_case){.type = type,
+                                          .n_cols = n,
+                                          .w_kind = (enum ck_weights)w,
+                                          .x_kind = (enum x_kind)x};
+                check_case(c, name, m);
+            }
+        }
+    }
+    free(m);
+}
+
+void check_matmul(struct check *c)
+{
+    for (int i = 0; i < RZ_N_DTYPES; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "matmul_%s", rz_dtype_name((rz_dtype)i));
+        if (ck_wants(c, name, c->now.matmul[i] != c->below.matmul[i]))
+            check_type(c, (rz_dtype)i, name);
+    }
+}
