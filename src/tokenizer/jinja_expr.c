@@ -1,0 +1,798 @@
+/* jinja_expr.c - the parser of expressions.
+ *
+ * Precedence, from loose to tight: inline if, or, and, not, comparisons and in, + -, ~, * / // %,
+ * **, unary - +, then postfix (attribute, item, call) and filters and tests. Two things differ from
+ * Python and are Jinja2's: ** groups to the left, and a sign binds tighter than **.
+ * Source: the grammar that jinja2/parser.py implements. */
+#include "tokenizer/jinja_parser.h"
+
+#include "base/fail.h"
+#include "tokenizer/jinja_run.h"
+#include "tokenizer/jinja_text.h"
+
+static struct rzj_node *parse_unary(struct rzj_parser *p, bool with_filters);
+
+/* ---------------------------------------------------------------- literals */
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 32;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* \xHH, \uHHHH, \UHHHHHHHH after the letter; false if digits are missing or the value is no
+ * character. */
+static bool hex_escape(const char *s, size_t len, size_t n_digits, struct rz_buf *b)
+{
+    uint32_t c = 0;
+    if (len < n_digits)
+        return false;
+    for (size_t i = 0; i < n_digits; i++) {
+        int d = hex_value(s[i]);
+        if (d < 0)
+            return false;
+        c = c << 4 | (uint32_t)d;
+    }
+    if (c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
+        return false;
+    return rzj_add_code_point(b, c);
+}
+
+/* One escape at s (after the backslash); *used its length. Unknown ones stay as written. */
+static bool unescape_one(const char *s, size_t len, size_t *used, struct rz_buf *b)
+{
+    static const char plain[] = "\\\\''\"\"a\ab\bf\fn\nr\rt\tv\v";
+    *used = 1;
+    if (s[0] == '\n')
+        return true;
+    for (size_t i = 0; plain[i]; i += 2)
+        if (plain[i] == s[0])
+            return rz_buf_char(b, plain[i + 1]);
+    if (s[0] == 'x' || s[0] == 'u' || s[0] == 'U') {
+        size_t n = s[0] == 'x' ? 2 : s[0] == 'u' ? 4 : 8;
+        *used += n;
+        return hex_escape(s + 1, len - 1, n, b);
+    }
+    if (s[0] >= '0' && s[0] <= '7') {
+        uint32_t c = 0;
+        size_t i = 0;
+        for (; i < 3 && i < len && s[i] >= '0' && s[i] <= '7'; i++)
+            c = c * 8 + (uint32_t)(s[i] - '0');
+        *used = i;
+        return rzj_add_code_point(b, c);
+    }
+    if (s[0] == 'N')
+        return false; /* \N{NAME} would need the table of names */
+    return rz_buf_char(b, '\\') && rz_buf_char(b, s[0]);
+}
+
+static bool unescape(struct rzj_parser *p, const struct rzj_token *t, struct rz_buf *b)
+{
+    for (size_t i = 0; i < t->len;) {
+        const char *slash = memchr(t->text + i, '\\', t->len - i);
+        size_t plain = slash ? (size_t)(slash - t->text) : t->len;
+        rz_buf_add(b, t->text + i, plain - i);
+        i = plain;
+        if (!slash)
+            break;
+        size_t used = 1;
+        if (i + 1 >= t->len || !unescape_one(t->text + i + 1, t->len - i - 1, &used, b)) {
+            rzj_p_fail(p, t->offset + 1 + i, "invalid escape in a string");
+            return false;
+        }
+        i += 1 + used;
+    }
+    return true;
+}
+
+/* Adjacent string literals are one string. */
+static struct rzj_node *parse_string(struct rzj_parser *p)
+{
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_CONST, rzj_p_now(p)->offset);
+    struct rz_buf b;
+    rz_buf_init(&b, RZJ_MAX_SOURCE_BYTES * 4u);
+    bool ok = n != NULL;
+    while (ok && rzj_p_now(p)->kind == RZJ_T_STRING)
+        ok = unescape(p, &p->tokens[p->i++], &b);
+    if (ok) {
+        char *copy = rz_arena_strdup(&p->t->arena, b.data, b.len);
+        if (b.failed || !copy)
+            ok = rzj_p_fail(p, n->offset, "out of memory for a string") != NULL;
+        else
+            n->value = rzj_str(copy, b.len);
+    }
+    rz_buf_fini(&b);
+    return ok ? n : NULL;
+}
+
+static struct rzj_node *parse_number(struct rzj_parser *p)
+{
+    const struct rzj_token *t = &p->tokens[p->i++];
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_CONST, t->offset);
+    if (!n)
+        return NULL;
+    bool overflow = false;
+    int64_t i = 0;
+    double f = 0;
+    if (t->kind == RZJ_T_FLOAT) {
+        if (!rzj_parse_float(t->text, t->len, &f))
+            return rzj_p_fail(p, t->offset, "malformed number");
+        n->value = rzj_float(f);
+    } else {
+        int base = t->len > 1 && t->text[0] == '0' && t->text[1] > '9' && t->text[1] != '_' ? 0 : 10;
+        if (!rzj_parse_int(t->text, t->len, base, &i, &overflow))
+            return rzj_p_fail(p, t->offset, overflow ? "this integer does not fit in 64 bits"
+                                                     : "malformed number");
+        n->value = rzj_int(i);
+    }
+    return n;
+}
+
+/* List and dictionary literals: elements, separated by commas, up to the closing bracket. */
+static struct rzj_node *parse_container(struct rzj_parser *p, bool is_dict)
+{
+    struct rzj_node *n =
+        rzj_p_node(p, is_dict ? RZJ_N_DICT : RZJ_N_LIST, rzj_p_now(p)->offset);
+    enum rzj_op close = is_dict ? RZJ_OP_RBRACE : RZJ_OP_RBRACKET;
+    struct rzj_nodes list = {0};
+    p->i++;
+    if (!n)
+        return NULL;
+    while (!rzj_p_is_op(p, close)) {
+        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
+            return NULL;
+        if (rzj_p_is_op(p, close))
+            break;
+        if (!rzj_p_push(p, &list, rzj_p_expression(p, true)))
+            return NULL;
+        if (is_dict && (!rzj_p_expect_op(p, RZJ_OP_COLON, "\":\"") ||
+                        !rzj_p_push(p, &list, rzj_p_expression(p, true))))
+            return NULL;
+    }
+    p->i++;
+    rzj_p_list(n, &list);
+    return n;
+}
+
+static bool names_const(const struct rzj_token *t, struct rzj_value *v)
+{
+    static const struct {
+        const char *name;
+        uint8_t kind;
+        bool b;
+    } consts[] = {{"true", RZJ_BOOL, true},   {"True", RZJ_BOOL, true}, {"false", RZJ_BOOL, false},
+                  {"False", RZJ_BOOL, false}, {"none", RZJ_NONE, false}, {"None", RZJ_NONE, false}};
+    for (size_t i = 0; i < RZ_ARRAY_LEN(consts); i++)
+        if (t->len == strlen(consts[i].name) && memcmp(t->text, consts[i].name, t->len) == 0) {
+            *v = (struct rzj_value){.kind = consts[i].kind, .u.b = consts[i].b};
+            return true;
+        }
+    return false;
+}
+
+/* Jinja2 passes caller, varargs and kwargs only to macros whose body names them. */
+static void note_special(struct rzj_parser *p, const char *name)
+{
+    uint16_t flag = 0;
+    if (strcmp(name, "caller") == 0)
+        flag = RZJ_F_CALLER;
+    else if (strcmp(name, "varargs") == 0)
+        flag = RZJ_F_VARARGS;
+    else if (strcmp(name, "kwargs") == 0)
+        flag = RZJ_F_KWARGS;
+    for (unsigned i = 0; flag && i < p->n_macros; i++)
+        p->macros[i]->flags |= flag;
+}
+
+static struct rzj_node *parse_name(struct rzj_parser *p, bool with_namespace)
+{
+    const struct rzj_token *t = &p->tokens[p->i++];
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_NAME, t->offset);
+    if (!n)
+        return NULL;
+    if (names_const(t, &n->value)) {
+        n->kind = RZJ_N_CONST;
+        return n;
+    }
+    n->name = rzj_p_intern(p, t->text, t->len);
+    n->name_len = t->len;
+    if (!n->name)
+        return NULL;
+    note_special(p, n->name);
+    if (with_namespace && rzj_p_skip_op(p, RZJ_OP_DOT)) {
+        const struct rzj_token *attr = rzj_p_now(p);
+        struct rzj_node *ref = rzj_p_node(p, RZJ_N_NSREF, attr->offset);
+        if (attr->kind != RZJ_T_NAME || !ref)
+            return rzj_p_unexpected(p, "an attribute's name");
+        p->i++;
+        ref->a = n;
+        ref->name = rzj_p_intern(p, attr->text, attr->len);
+        ref->name_len = attr->len;
+        return ref->name ? ref : NULL;
+    }
+    return n;
+}
+
+static struct rzj_node *parse_primary(struct rzj_parser *p, bool with_namespace)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    switch (t->kind) {
+    case RZJ_T_NAME:
+        return parse_name(p, with_namespace);
+    case RZJ_T_STRING:
+        return parse_string(p);
+    case RZJ_T_INT:
+    case RZJ_T_FLOAT:
+        return parse_number(p);
+    case RZJ_T_OP:
+        break;
+    default:
+        return rzj_p_unexpected(p, "an expression");
+    }
+    if (!rzj_p_enter(p))
+        return NULL;
+    struct rzj_node *n = NULL;
+    if (rzj_p_skip_op(p, RZJ_OP_LPAREN)) {
+        n = rzj_p_tuple(p, RZJ_TUPLE_PARENS);
+        if (n && !rzj_p_expect_op(p, RZJ_OP_RPAREN, "\")\""))
+            n = NULL;
+    } else if (rzj_p_is_op(p, RZJ_OP_LBRACKET)) {
+        n = parse_container(p, false);
+    } else if (rzj_p_is_op(p, RZJ_OP_LBRACE)) {
+        n = parse_container(p, true);
+    } else {
+        n = rzj_p_unexpected(p, "an expression");
+    }
+    p->depth--;
+    return n;
+}
+
+/* ---------------------------------------------------------------- postfix, filters, tests */
+
+/* One argument: value, name=value, *value or **value. */
+static struct rzj_node *parse_arg(struct rzj_parser *p)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    struct rzj_node *n = NULL;
+    if (rzj_p_skip_op(p, RZJ_OP_MUL)) {
+        n = rzj_p_node(p, RZJ_N_STAR, t->offset);
+    } else if (rzj_p_skip_op(p, RZJ_OP_POW)) {
+        n = rzj_p_node(p, RZJ_N_STAR2, t->offset);
+    } else if (t->kind == RZJ_T_NAME && t[1].kind == RZJ_T_OP && t[1].op == RZJ_OP_ASSIGN) {
+        p->i += 2;
+        n = rzj_p_node(p, RZJ_N_KWARG, t->offset);
+        if (n)
+            n->name = rzj_p_intern(p, t->text, t->len);
+        if (!n || !n->name)
+            return NULL;
+        n->name_len = t->len;
+    } else {
+        return rzj_p_expression(p, true);
+    }
+    if (!n)
+        return NULL;
+    n->a = rzj_p_expression(p, true);
+    return n->a ? n : NULL;
+}
+
+static bool may_follow(const struct rzj_nodes *list, const struct rzj_node *n)
+{
+    bool has_kw = false, has_star = false, has_star2 = false;
+    for (uint32_t i = 0; i < list->n; i++) {
+        has_kw |= list->data[i]->kind == RZJ_N_KWARG;
+        has_star |= list->data[i]->kind == RZJ_N_STAR;
+        has_star2 |= list->data[i]->kind == RZJ_N_STAR2;
+    }
+    switch (n->kind) {
+    case RZJ_N_KWARG:
+        return !has_star2;
+    case RZJ_N_STAR:
+        return !has_star && !has_star2;
+    case RZJ_N_STAR2:
+        return !has_star2;
+    default:
+        return !has_kw && !has_star && !has_star2;
+    }
+}
+
+/* (arguments) into n->list. */
+static bool parse_args(struct rzj_parser *p, struct rzj_node *n)
+{
+    struct rzj_nodes list = {0};
+    if (!rzj_p_enter(p))
+        return false;
+    p->i++;
+    while (!rzj_p_is_op(p, RZJ_OP_RPAREN)) {
+        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\" or \")\""))
+            return false;
+        if (rzj_p_is_op(p, RZJ_OP_RPAREN))
+            break;
+        const struct rzj_token *t = rzj_p_now(p);
+        struct rzj_node *arg = parse_arg(p);
+        if (!arg)
+            return false;
+        if (!may_follow(&list, arg)) {
+            rzj_p_fail(p, t->offset, "invalid order of arguments");
+            return false;
+        }
+        if (!rzj_p_push(p, &list, arg))
+            return false;
+    }
+    p->i++;
+    rzj_p_list(n, &list);
+    p->depth--;
+    return true;
+}
+
+static struct rzj_node *parse_call(struct rzj_parser *p, struct rzj_node *callee)
+{
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_CALL, rzj_p_now(p)->offset);
+    if (!n || !parse_args(p, n))
+        return NULL;
+    n->a = callee;
+    return n;
+}
+
+/* One bound of a slice, or NULL in *out where it is left out. */
+static bool parse_bound(struct rzj_parser *p, struct rzj_node **out)
+{
+    *out = NULL;
+    if (rzj_p_is_op(p, RZJ_OP_COLON) || rzj_p_is_op(p, RZJ_OP_RBRACKET) ||
+        rzj_p_is_op(p, RZJ_OP_COMMA))
+        return true;
+    *out = rzj_p_expression(p, true);
+    return *out != NULL;
+}
+
+static struct rzj_node *parse_index(struct rzj_parser *p)
+{
+    size_t offset = rzj_p_now(p)->offset;
+    struct rzj_node *low = NULL;
+    if (!rzj_p_is_op(p, RZJ_OP_COLON)) {
+        low = rzj_p_expression(p, true);
+        if (!low || !rzj_p_is_op(p, RZJ_OP_COLON))
+            return low;
+    }
+    p->i++;
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_SLICE, offset);
+    if (!n)
+        return NULL;
+    n->a = low;
+    if (!parse_bound(p, &n->b))
+        return NULL;
+    if (rzj_p_skip_op(p, RZJ_OP_COLON) && !parse_bound(p, &n->c))
+        return NULL;
+    return n;
+}
+
+/* [index] after node; [a, b] indexes with a tuple. */
+static struct rzj_node *parse_brackets(struct rzj_parser *p, struct rzj_node *node)
+{
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_GETITEM, rzj_p_now(p)->offset);
+    struct rzj_nodes list = {0};
+    if (!n || !rzj_p_enter(p))
+        return NULL;
+    n->a = node;
+    p->i++;
+    while (!rzj_p_is_op(p, RZJ_OP_RBRACKET)) {
+        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\"]\""))
+            return NULL;
+        if (!rzj_p_push(p, &list, parse_index(p)))
+            return NULL;
+    }
+    p->i++;
+    p->depth--;
+    if (list.n == 1) {
+        n->b = list.data[0];
+        return n;
+    }
+    for (uint32_t i = 0; i < list.n; i++)
+        if (list.data[i]->kind == RZJ_N_SLICE)
+            return rzj_p_fail(p, n->offset, "a slice cannot be part of a tuple");
+    n->b = rzj_p_node(p, RZJ_N_TUPLE, n->offset);
+    if (!n->b)
+        return NULL;
+    rzj_p_list(n->b, &list);
+    return n;
+}
+
+/* .name or .0 after node */
+static struct rzj_node *parse_dot(struct rzj_parser *p, struct rzj_node *node)
+{
+    const struct rzj_token *t = &p->tokens[++p->i];
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_GETATTR, t->offset);
+    if (!n)
+        return NULL;
+    n->a = node;
+    if (t->kind == RZJ_T_INT) {
+        n->kind = RZJ_N_GETITEM;
+        n->b = parse_number(p);
+        return n->b ? n : NULL;
+    }
+    if (t->kind != RZJ_T_NAME)
+        return rzj_p_unexpected(p, "a name or number after \".\"");
+    p->i++;
+    n->name = rzj_p_intern(p, t->text, t->len);
+    n->name_len = t->len;
+    if (rzj_is_method_name(t->text, t->len))
+        n->flags |= RZJ_F_METHOD;
+    return n->name ? n : NULL;
+}
+
+static struct rzj_node *parse_postfix(struct rzj_parser *p, struct rzj_node *n)
+{
+    while (n) {
+        if (rzj_p_is_op(p, RZJ_OP_DOT))
+            n = parse_dot(p, n);
+        else if (rzj_p_is_op(p, RZJ_OP_LBRACKET))
+            n = parse_brackets(p, n);
+        else if (rzj_p_is_op(p, RZJ_OP_LPAREN))
+            n = parse_call(p, n);
+        else
+            break;
+    }
+    return n;
+}
+
+/* The dotted name of a filter or test into n. */
+static bool parse_dotted(struct rzj_parser *p, struct rzj_node *n)
+{
+    struct rz_buf b;
+    rz_buf_init(&b, RZJ_MAX_SOURCE_BYTES);
+    bool ok = true;
+    do {
+        const struct rzj_token *t = rzj_p_now(p);
+        if (t->kind != RZJ_T_NAME) {
+            rzj_p_unexpected(p, "a filter's or test's name");
+            ok = false;
+            break;
+        }
+        if (b.len)
+            rz_buf_char(&b, '.');
+        rz_buf_add(&b, t->text, t->len);
+        p->i++;
+    } while (rzj_p_skip_op(p, RZJ_OP_DOT));
+    if (ok) {
+        n->name_len = (uint32_t)b.len;
+        n->name = b.failed ? NULL : rzj_p_intern(p, b.data, b.len);
+        ok = n->name != NULL;
+    }
+    rz_buf_fini(&b);
+    return ok;
+}
+
+static bool resolve(struct rzj_parser *p, struct rzj_node *n)
+{
+    bool is_filter = n->kind == RZJ_N_FILTER;
+    n->builtin = is_filter ? rzj_find_filter(n->name, n->name_len)
+                           : rzj_find_test(n->name, n->name_len);
+    if (n->builtin || p->soft)
+        return true;
+    rzj_p_fail(p, n->offset, "no %s is named \"%s\"", is_filter ? "filter" : "test", n->name);
+    return false;
+}
+
+struct rzj_node *rzj_p_filters(struct rzj_parser *p, struct rzj_node *n, bool inline_first)
+{
+    while (inline_first || rzj_p_skip_op(p, RZJ_OP_PIPE)) {
+        inline_first = false;
+        struct rzj_node *filter = rzj_p_node(p, RZJ_N_FILTER, rzj_p_now(p)->offset);
+        if (!filter || !parse_dotted(p, filter) || !resolve(p, filter))
+            return NULL;
+        if (rzj_p_is_op(p, RZJ_OP_LPAREN) && !parse_args(p, filter))
+            return NULL;
+        filter->a = n;
+        n = filter;
+    }
+    return n;
+}
+
+/* A test's argument may stand without parentheses. */
+static bool has_bare_arg(const struct rzj_parser *p)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    if (t->kind == RZJ_T_NAME)
+        return !rzj_p_is_name(p, "else") && !rzj_p_is_name(p, "or") && !rzj_p_is_name(p, "and");
+    return t->kind == RZJ_T_STRING || t->kind == RZJ_T_INT || t->kind == RZJ_T_FLOAT ||
+           rzj_p_is_op(p, RZJ_OP_LBRACKET) || rzj_p_is_op(p, RZJ_OP_LBRACE);
+}
+
+static struct rzj_node *parse_test(struct rzj_parser *p, struct rzj_node *subject)
+{
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_TEST, p->tokens[p->i++].offset);
+    bool negated = rzj_p_skip_name(p, "not");
+    if (!n || !parse_dotted(p, n) || !resolve(p, n))
+        return NULL;
+    n->a = subject;
+    if (rzj_p_is_op(p, RZJ_OP_LPAREN)) {
+        if (!parse_args(p, n))
+            return NULL;
+    } else if (has_bare_arg(p)) {
+        if (rzj_p_is_name(p, "is"))
+            return rzj_p_fail(p, rzj_p_now(p)->offset, "tests cannot be chained with is");
+        struct rzj_nodes list = {0};
+        struct rzj_node *arg = parse_primary(p, false);
+        if (!arg || !rzj_p_push(p, &list, parse_postfix(p, arg)))
+            return NULL;
+        rzj_p_list(n, &list);
+    }
+    if (!negated)
+        return n;
+    struct rzj_node *not = rzj_p_node(p, RZJ_N_NOT, n->offset);
+    if (not )
+        not ->a = n;
+    return not ;
+}
+
+static struct rzj_node *parse_filters_tests(struct rzj_parser *p, struct rzj_node *n)
+{
+    while (n) {
+        if (rzj_p_is_op(p, RZJ_OP_PIPE))
+            n = rzj_p_filters(p, n, false);
+        else if (rzj_p_is_name(p, "is"))
+            n = parse_test(p, n);
+        else if (rzj_p_is_op(p, RZJ_OP_LPAREN))
+            n = parse_call(p, n);
+        else
+            break;
+    }
+    return n;
+}
+
+/* ---------------------------------------------------------------- operators */
+
+static struct rzj_node *parse_unary(struct rzj_parser *p, bool with_filters)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    struct rzj_node *n;
+    if (rzj_p_is_op(p, RZJ_OP_SUB) || rzj_p_is_op(p, RZJ_OP_ADD)) {
+        p->i++;
+        n = rzj_p_node(p, t->op == RZJ_OP_SUB ? RZJ_N_NEG : RZJ_N_POS, t->offset);
+        if (!n || !rzj_p_enter(p))
+            return NULL;
+        n->a = parse_unary(p, false);
+        p->depth--;
+        if (!n->a)
+            return NULL;
+    } else {
+        n = parse_primary(p, false);
+    }
+    n = parse_postfix(p, n);
+    return with_filters ? parse_filters_tests(p, n) : n;
+}
+
+enum level { /* of left-associative binary operators, from loose to tight */
+    LEVEL_SUM,
+    LEVEL_CONCAT,
+    LEVEL_PRODUCT,
+    LEVEL_POWER,
+    LEVEL_UNARY
+};
+
+static bool is_at_level(const struct rzj_token *t, enum level level)
+{
+    if (t->kind != RZJ_T_OP)
+        return false;
+    switch (level) {
+    case LEVEL_SUM:
+        return t->op == RZJ_OP_ADD || t->op == RZJ_OP_SUB;
+    case LEVEL_CONCAT:
+        return t->op == RZJ_OP_TILDE;
+    case LEVEL_PRODUCT:
+        return t->op >= RZJ_OP_MUL && t->op <= RZJ_OP_MOD;
+    case LEVEL_POWER:
+        return t->op == RZJ_OP_POW;
+    default:
+        return false;
+    }
+}
+
+static struct rzj_node *parse_level(struct rzj_parser *p, enum level level)
+{
+    if (level == LEVEL_UNARY)
+        return parse_unary(p, true);
+    struct rzj_node *left = parse_level(p, level + 1);
+    if (left && level == LEVEL_CONCAT && is_at_level(rzj_p_now(p), level)) {
+        struct rzj_node *n = rzj_p_node(p, RZJ_N_CONCAT, rzj_p_now(p)->offset);
+        struct rzj_nodes list = {0};
+        if (!n || !rzj_p_push(p, &list, left))
+            return NULL;
+        while (rzj_p_skip_op(p, RZJ_OP_TILDE))
+            if (!rzj_p_push(p, &list, parse_level(p, level + 1)))
+                return NULL;
+        rzj_p_list(n, &list);
+        return n;
+    }
+    while (left && is_at_level(rzj_p_now(p), level)) {
+        const struct rzj_token *t = &p->tokens[p->i++];
+        struct rzj_node *n = rzj_p_node(p, RZJ_N_BINARY, t->offset);
+        struct rzj_node *right = parse_level(p, level + 1);
+        if (!n || !right)
+            return NULL;
+        n->op = t->op;
+        n->a = left;
+        n->b = right;
+        left = n;
+    }
+    return left;
+}
+
+static enum rzj_op comparison(struct rzj_parser *p)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    if (t->kind == RZJ_T_OP && t->op >= RZJ_OP_EQ && t->op <= RZJ_OP_LE) {
+        p->i++;
+        return t->op;
+    }
+    if (rzj_p_skip_name(p, "in"))
+        return RZJ_OP_IN;
+    if (rzj_p_is_name(p, "not") && t[1].kind == RZJ_T_NAME && t[1].len == 2 &&
+        memcmp(t[1].text, "in", 2) == 0) {
+        p->i += 2;
+        return RZJ_OP_NOT_IN;
+    }
+    return RZJ_OP_NONE;
+}
+
+static struct rzj_node *parse_compare(struct rzj_parser *p)
+{
+    struct rzj_node *first = parse_level(p, LEVEL_SUM);
+    struct rzj_nodes list = {0};
+    size_t offset = rzj_p_now(p)->offset;
+    for (;;) {
+        size_t here = rzj_p_now(p)->offset;
+        enum rzj_op op = first ? comparison(p) : RZJ_OP_NONE;
+        if (op == RZJ_OP_NONE)
+            break;
+        struct rzj_node *operand = rzj_p_node(p, RZJ_N_OPERAND, here);
+        if (!operand || !rzj_p_push(p, &list, operand))
+            return NULL;
+        operand->op = (uint8_t)op;
+        operand->a = parse_level(p, LEVEL_SUM);
+        if (!operand->a)
+            return NULL;
+    }
+    if (!list.n)
+        return first;
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_COMPARE, offset);
+    if (!n)
+        return NULL;
+    n->a = first;
+    rzj_p_list(n, &list);
+    return n;
+}
+
+static struct rzj_node *parse_not(struct rzj_parser *p)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    if (!rzj_p_skip_name(p, "not"))
+        return parse_compare(p);
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_NOT, t->offset);
+    if (!n || !rzj_p_enter(p))
+        return NULL;
+    n->a = parse_not(p);
+    p->depth--;
+    return n->a ? n : NULL;
+}
+
+static struct rzj_node *parse_logic(struct rzj_parser *p, bool is_or)
+{
+    struct rzj_node *left = is_or ? parse_logic(p, false) : parse_not(p);
+    while (left && rzj_p_is_name(p, is_or ? "or" : "and")) {
+        struct rzj_node *n =
+            rzj_p_node(p, is_or ? RZJ_N_OR : RZJ_N_AND, p->tokens[p->i++].offset);
+        struct rzj_node *right = is_or ? parse_logic(p, false) : parse_not(p);
+        if (!n || !right)
+            return NULL;
+        n->a = left;
+        n->b = right;
+        left = n;
+    }
+    return left;
+}
+
+/* value if test else other; the first value was parsed before its "if" was seen. */
+static struct rzj_node *parse_inline_if(struct rzj_parser *p)
+{
+    bool soft = p->soft;
+    struct rzj_node *value = parse_logic(p, true);
+    while (value && rzj_p_is_name(p, "if")) {
+        struct rzj_node *n = rzj_p_node(p, RZJ_N_COND, p->tokens[p->i++].offset);
+        p->soft = true;
+        if (!n || !(n->a = parse_logic(p, true)))
+            return NULL;
+        n->b = value;
+        if (rzj_p_skip_name(p, "else") && !(n->c = rzj_p_expression(p, true)))
+            return NULL;
+        value = n;
+    }
+    p->soft = soft;
+    return value;
+}
+
+struct rzj_node *rzj_p_expression(struct rzj_parser *p, bool with_if)
+{
+    if (!rzj_p_enter(p))
+        return NULL;
+    struct rzj_node *n = with_if ? parse_inline_if(p) : parse_logic(p, true);
+    p->depth--;
+    return n;
+}
+
+/* ---------------------------------------------------------------- tuples and targets */
+
+static bool is_tuple_end(const struct rzj_parser *p, unsigned flags)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    return t->kind == RZJ_T_PRINT_END || t->kind == RZJ_T_BLOCK_END ||
+           rzj_p_is_op(p, RZJ_OP_RPAREN) ||
+           ((flags & RZJ_TUPLE_END_IN) && rzj_p_is_name(p, "in")) ||
+           ((flags & RZJ_TUPLE_END_RECURSIVE) && rzj_p_is_name(p, "recursive"));
+}
+
+struct rzj_node *rzj_p_tuple(struct rzj_parser *p, unsigned flags)
+{
+    struct rzj_nodes list = {0};
+    bool is_tuple = false;
+    size_t offset = rzj_p_now(p)->offset;
+    for (;;) {
+        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
+            return NULL;
+        if (is_tuple_end(p, flags))
+            break;
+        struct rzj_node *n = flags & RZJ_TUPLE_PRIMARY
+                                 ? parse_primary(p, (flags & RZJ_TUPLE_NAMESPACE) != 0)
+                                 : rzj_p_expression(p, !(flags & RZJ_TUPLE_NO_IF));
+        if (!rzj_p_push(p, &list, n))
+            return NULL;
+        if (!rzj_p_is_op(p, RZJ_OP_COMMA))
+            break;
+        is_tuple = true;
+    }
+    if (!is_tuple) {
+        if (list.n)
+            return list.data[0];
+        if (!(flags & RZJ_TUPLE_PARENS))
+            return rzj_p_unexpected(p, "an expression");
+    }
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_TUPLE, offset);
+    if (n)
+        rzj_p_list(n, &list);
+    return n;
+}
+
+static bool is_assignable(const struct rzj_node *n)
+{
+    if (n->kind == RZJ_N_NAME || n->kind == RZJ_N_NSREF)
+        return true;
+    if (n->kind != RZJ_N_TUPLE && n->kind != RZJ_N_LIST)
+        return false;
+    for (uint32_t i = 0; i < n->n; i++)
+        if (!is_assignable(n->list[i]))
+            return false;
+    return true;
+}
+
+struct rzj_node *rzj_p_target(struct rzj_parser *p, unsigned flags)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    struct rzj_node *n = rzj_p_tuple(p, flags | RZJ_TUPLE_PRIMARY);
+    if (n && !is_assignable(n))
+        return rzj_p_fail(p, t->offset, "this cannot be assigned to");
+    return n;
+}
+
+const char *rzj_p_target_name(struct rzj_parser *p, uint32_t *len)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    struct rzj_value constant;
+    if (t->kind != RZJ_T_NAME || names_const(t, &constant)) {
+        rzj_p_unexpected(p, "a name");
+        return NULL;
+    }
+    p->i++;
+    *len = t->len;
+    return rzj_p_intern(p, t->text, t->len);
+}

@@ -1,0 +1,254 @@
+/* jinja_filters_order.c - sort, dictsort, groupby, min, max: filters that compare keys.
+ *
+ * The sort is a stable merge sort that only asks whether a key is less than another, as Python's
+ * does, so the same lists are refused for having no order. */
+#include "tokenizer/jinja_builtins.h"
+#include "tokenizer/jinja_ops.h"
+#include "tokenizer/jinja_text.h"
+
+struct keyed {
+    struct rzj_value key, item;
+};
+
+bool rzj_ignore_case(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
+{
+    *out = v;
+    if (v.kind != RZJ_STR)
+        return true;
+    struct rz_buf b;
+    rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
+    rzj_add_lower(&b, v.u.s, v.len);
+    return rzj_take(c, rzj_charge_bytes(c, v.len), &b, out);
+}
+
+/* Merges from[low..mid) and from[mid..high) into to. */
+static bool merge(struct rzj_ctx *c, const struct keyed *from, struct keyed *to,
+                  const size_t bounds[3])
+{
+    size_t i = bounds[0], k = bounds[1];
+    for (size_t n = bounds[0]; n < bounds[2]; n++) {
+        bool right = i == bounds[1];
+        if (!right && k < bounds[2] && !rzj_less(c, from[k].key, from[i].key, &right))
+            return false;
+        to[n] = right ? from[k++] : from[i++];
+    }
+    return true;
+}
+
+/* Bottom-up; the result is in *data, which may become the scratch array. */
+static bool sort(struct rzj_ctx *c, struct keyed **data, size_t n)
+{
+    struct keyed *other = rzj_alloc(c, n, sizeof *other);
+    if (!other)
+        return false;
+    for (size_t width = 1; width < n; width *= 2) {
+        for (size_t low = 0; low < n; low += 2 * width) {
+            size_t mid = low + width < n ? low + width : n;
+            size_t high = mid + width < n ? mid + width : n;
+            if (!merge(c, *data, other, (size_t[3]){low, mid, high}))
+                return false;
+        }
+        struct keyed *swap = *data;
+        *data = other;
+        other = swap;
+    }
+    return true;
+}
+
+static void flip(struct keyed *data, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        struct keyed swap = data[i];
+        data[i] = data[n - 1 - i];
+        data[n - 1 - i] = swap;
+    }
+}
+
+/* Reversed as Python does it: equal items keep their order. */
+static bool sort_both_ways(struct rzj_ctx *c, struct keyed **data, size_t n, bool reverse)
+{
+    if (reverse)
+        flip(*data, n);
+    if (!sort(c, data, n))
+        return false;
+    if (reverse)
+        flip(*data, n);
+    return true;
+}
+
+/* The key for attribute="a,b": a list of both; for a plain path or none, the value itself. */
+static bool multi_key(struct rzj_ctx *c, struct rzj_value item, struct rzj_value path,
+                      bool ignore_case, struct rzj_value *out)
+{
+    if (path.kind != RZJ_STR || !memchr(path.u.s, ',', path.len))
+        return rzj_attribute_path(c, item, path, (struct rzj_value){0}, out) &&
+               (!ignore_case || rzj_ignore_case(c, *out, out));
+    struct rzj_list *keys = rzj_list_new(c, 0);
+    uint32_t cap = 0;
+    for (size_t i = 0; keys && i <= path.len;) {
+        const char *comma = i < path.len ? memchr(path.u.s + i, ',', path.len - i) : NULL;
+        size_t end = comma ? (size_t)(comma - path.u.s) : path.len;
+        struct rzj_value v;
+        if (!rzj_attribute_path(c, item, rzj_str(path.u.s + i, end - i), (struct rzj_value){0},
+                                &v) ||
+            (ignore_case && !rzj_ignore_case(c, v, &v)) || !rzj_list_push(c, keys, &cap, v))
+            return false;
+        i = end + 1;
+    }
+    *out = rzj_of_list(RZJ_LIST, keys);
+    return keys != NULL;
+}
+
+static bool with_keys(struct rzj_ctx *c, struct rzj_value seq, struct rzj_value path,
+                      bool ignore_case, struct keyed **data, size_t *n)
+{
+    struct rzj_list items;
+    if (!rzj_items(c, seq, &items) || !(*data = rzj_alloc(c, items.n, sizeof **data)))
+        return false;
+    *n = items.n;
+    for (uint32_t i = 0; i < items.n; i++) {
+        (*data)[i].item = items.items[i];
+        if (!multi_key(c, items.items[i], path, ignore_case, &(*data)[i].key))
+            return false;
+    }
+    return true;
+}
+
+static bool filter_sort(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct keyed *data;
+    size_t n;
+    if (!with_keys(c, call->self, call->a[2], !rzj_truth(call->a[1]), &data, &n) ||
+        !sort_both_ways(c, &data, n, rzj_truth(call->a[0])))
+        return false;
+    struct rzj_list *list = rzj_list_new(c, n);
+    if (!list)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        list->items[i] = data[i].item;
+    *out = rzj_of_list(RZJ_LIST, list);
+    return true;
+}
+
+static bool new_pair(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b,
+                     struct rzj_value *out)
+{
+    struct rzj_list *pair = rzj_list_new(c, 2);
+    if (!pair)
+        return false;
+    pair->items[0] = a;
+    pair->items[1] = b;
+    *out = rzj_of_list(RZJ_TUPLE, pair);
+    return true;
+}
+
+static bool filter_dictsort(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_value by = call->a[1].kind == RZJ_ABSENT ? rzj_cstr("key") : call->a[1];
+    bool by_value = rzj_is_text(by, "value");
+    if (!by_value && !rzj_is_text(by, "key"))
+        return rzj_fail(c, "dictsort: you can only sort by either \"key\" or \"value\"");
+    if (call->self.kind == RZJ_UNDEF)
+        return rzj_fail_undefined(c, call->self);
+    if (call->self.kind != RZJ_DICT)
+        return rzj_fail(c, "'%s' object has no attribute 'items'", rzj_type_name(call->self));
+    const struct rzj_dict *d = call->self.u.dict;
+    struct keyed *data = rzj_alloc(c, d->n, sizeof *data);
+    struct rzj_list *list = rzj_list_new(c, d->n);
+    if (!data || !list)
+        return false;
+    for (uint32_t i = 0; i < d->n; i++) {
+        data[i].key = by_value ? d->pairs[i].value : d->pairs[i].key;
+        if ((!rzj_truth(call->a[0]) && !rzj_ignore_case(c, data[i].key, &data[i].key)) ||
+            !new_pair(c, d->pairs[i].key, d->pairs[i].value, &data[i].item))
+            return false;
+    }
+    if (!sort_both_ways(c, &data, d->n, rzj_truth(call->a[2])))
+        return false;
+    for (uint32_t i = 0; i < d->n; i++)
+        list->items[i] = data[i].item;
+    *out = rzj_of_list(RZJ_LIST, list);
+    return true;
+}
+
+static bool filter_groupby(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_value path = call->a[0], otherwise = call->a[1];
+    bool ignore_case = !rzj_truth(call->a[2]);
+    struct rzj_list items, *result = rzj_list_new(c, 0);
+    uint32_t cap = 0, group_cap = 0;
+    if (!result || !rzj_items(c, call->self, &items))
+        return false;
+    struct keyed *data = rzj_alloc(c, items.n, sizeof *data);
+    for (uint32_t i = 0; i < items.n; i++) {
+        if (!data || !rzj_attribute_path(c, items.items[i], path, otherwise, &data[i].key) ||
+            (ignore_case && !rzj_ignore_case(c, data[i].key, &data[i].key)))
+            return false;
+        data[i].item = items.items[i];
+    }
+    if (!data || !sort(c, &data, items.n))
+        return false;
+    struct rzj_list *group = NULL;
+    for (uint32_t i = 0; i < items.n; i++) {
+        bool same = false;
+        if (i && !rzj_equal(c, data[i - 1].key, data[i].key, &same))
+            return false;
+        if (!same) {
+            struct rzj_value key, pair;
+            group_cap = 0;
+            if (!(group = rzj_list_new(c, 0)) ||
+                !rzj_attribute_path(c, data[i].item, path, otherwise, &key) ||
+                !new_pair(c, key, rzj_of_list(RZJ_LIST, group), &pair) ||
+                !rzj_list_push(c, result, &cap, pair))
+                return false;
+            pair.u.list->type_name = "_GroupTuple";
+        }
+        if (!rzj_list_push(c, group, &group_cap, data[i].item))
+            return false;
+    }
+    *out = rzj_of_list(RZJ_LIST, result);
+    return true;
+}
+
+static bool extreme(struct rzj_ctx *c, struct rzj_call *call, bool want_max, struct rzj_value *out)
+{
+    struct rzj_list items;
+    struct rzj_value best = rzj_none();
+    if (!rzj_items(c, call->self, &items))
+        return false;
+    if (!items.n)
+        return rzj_undefined(c, "No aggregated item, sequence was empty.", out);
+    for (uint32_t i = 0; i < items.n; i++) {
+        struct rzj_value key;
+        bool better = i == 0;
+        if (!rzj_attribute_path(c, items.items[i], call->a[1], (struct rzj_value){0}, &key) ||
+            (!rzj_truth(call->a[0]) && !rzj_ignore_case(c, key, &key)))
+            return false;
+        if (i && !rzj_less(c, want_max ? best : key, want_max ? key : best, &better))
+            return false;
+        if (better) {
+            best = key;
+            *out = items.items[i];
+        }
+    }
+    return true;
+}
+
+static bool filter_min(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    return extreme(c, call, false, out);
+}
+
+static bool filter_max(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    return extreme(c, call, true, out);
+}
+
+const struct rzj_builtin rzj_order_filters[] = {
+    {"dictsort", filter_dictsort, "case_sensitive,by,reverse", 0},
+    {"groupby", filter_groupby, "attribute,default,case_sensitive", 1},
+    {"max", filter_max, "case_sensitive,attribute", 0},
+    {"min", filter_min, "case_sensitive,attribute", 0},
+    {"sort", filter_sort, "reverse,case_sensitive,attribute", 0},
+    {NULL, NULL, NULL, 0},
+};

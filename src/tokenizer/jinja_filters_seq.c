@@ -1,0 +1,410 @@
+/* jinja_filters_seq.c - filters over sequences, lazily evaluated ones as generators: their value is
+ * true even when empty, has no length and is iterated once, as in Jinja2. */
+#include "tokenizer/jinja_builtins.h"
+#include "tokenizer/jinja_ops.h"
+#include "tokenizer/jinja_print.h"
+#include "tokenizer/jinja_text.h"
+
+struct rzj_args rzj_args_from(const struct rzj_args *args, uint32_t first)
+{
+    struct rzj_args rest = *args;
+    uint32_t skip = first < args->n_pos ? first : args->n_pos;
+    rest.n_pos -= skip;
+    rest.pos = skip ? rest.pos + skip : rest.pos;
+    return rest;
+}
+
+static bool path_part(struct rzj_ctx *c, struct rzj_value item, const char *s, size_t len,
+                      struct rzj_value *out)
+{
+    bool digits = len > 0, overflow;
+    int64_t i;
+    for (size_t k = 0; k < len; k++)
+        digits &= s[k] >= '0' && s[k] <= '9';
+    if (digits && rzj_parse_int(s, len, 10, &i, &overflow))
+        return rzj_getitem(c, item, rzj_int(i), out);
+    return rzj_getitem(c, item, rzj_str(s, len), out);
+}
+
+bool rzj_attribute_path(struct rzj_ctx *c, struct rzj_value item, struct rzj_value path,
+                        struct rzj_value otherwise, struct rzj_value *out)
+{
+    bool replace = otherwise.kind != RZJ_ABSENT && otherwise.kind != RZJ_NONE;
+    *out = item;
+    if (path.kind == RZJ_NONE || path.kind == RZJ_ABSENT)
+        return true;
+    if (path.kind != RZJ_STR) {
+        if (!rzj_getitem(c, item, path, out))
+            return false;
+        if (replace && out->kind == RZJ_UNDEF)
+            *out = otherwise;
+        return true;
+    }
+    for (size_t i = 0; i <= path.len;) {
+        const char *dot = i < path.len ? memchr(path.u.s + i, '.', path.len - i) : NULL;
+        size_t end = dot ? (size_t)(dot - path.u.s) : path.len;
+        if (!rzj_charge(c, 1) || !path_part(c, *out, path.u.s + i, end - i, out))
+            return false;
+        if (replace && out->kind == RZJ_UNDEF)
+            *out = otherwise;
+        i = end + 1;
+    }
+    return true;
+}
+
+static bool new_gen(struct rzj_ctx *c, const struct rzj_list *items, const char *type_name,
+                    struct rzj_value *out)
+{
+    struct rzj_list *list = rzj_alloc(c, 1, sizeof *list);
+    if (!list)
+        return false;
+    *list = (struct rzj_list){.items = items->items, .n = items->n, .type_name = type_name};
+    *out = rzj_of_list(RZJ_GEN, list);
+    return true;
+}
+
+/* ---------------------------------------------------------------- map, select */
+
+static struct rzj_value find_kw(const struct rzj_args *args, const char *name)
+{
+    for (uint32_t i = 0; i < args->n_kw; i++)
+        if (rzj_is_text(args->kw[i].name, name))
+            return args->kw[i].value;
+    return (struct rzj_value){.kind = RZJ_ABSENT};
+}
+
+static bool filter_map(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    const struct rzj_args *raw = call->raw;
+    struct rzj_args rest = rzj_args_from(raw, 1);
+    struct rzj_value path = find_kw(raw, "attribute"), otherwise = find_kw(raw, "default"), name;
+    const struct rzj_builtin *f = NULL;
+    struct rzj_list items, result = {0};
+    uint32_t cap = 0;
+    if (!rzj_truth(call->self) && call->self.kind != RZJ_UNDEF)
+        return new_gen(c, &result, NULL, out);
+    if (raw->n_pos) {
+        if (!rzj_arg_str(c, raw->pos[0], &name))
+            return false;
+        if (!(f = rzj_find_filter(name.u.s, name.len)))
+            return rzj_fail(c, "map: no filter is named '%.*s'", (int)name.len, name.u.s);
+    } else if (path.kind == RZJ_ABSENT) {
+        return rzj_fail(c, "map requires a filter argument");
+    } else if (raw->n_kw != 1u + (otherwise.kind != RZJ_ABSENT)) {
+        return rzj_fail(c, "map: unexpected keyword argument");
+    }
+    if (!rzj_items(c, call->self, &items))
+        return false;
+    for (uint32_t i = 0; i < items.n; i++) {
+        struct rzj_value v;
+        if (f ? !rzj_call_builtin(c, f, items.items[i], &rest, &v)
+              : !rzj_attribute_path(c, items.items[i], path, otherwise, &v))
+            return false;
+        if (!rzj_list_push(c, &result, &cap, v))
+            return false;
+    }
+    return new_gen(c, &result, NULL, out);
+}
+
+/* select, reject (has_path false), selectattr, rejectattr: items whose test equals wanted. */
+static bool choose(struct rzj_ctx *c, struct rzj_call *call, bool wanted, bool has_path,
+                   struct rzj_value *out)
+{
+    const struct rzj_args *raw = call->raw;
+    const struct rzj_builtin *test = NULL;
+    struct rzj_value name, path = {.kind = RZJ_ABSENT};
+    struct rzj_list items, result = {0};
+    uint32_t cap = 0, n_used = has_path;
+    if (!rzj_truth(call->self) && call->self.kind != RZJ_UNDEF)
+        return new_gen(c, &result, NULL, out);
+    if (raw->n_pos < n_used)
+        return rzj_fail(c, "missing parameter for attribute name");
+    if (has_path)
+        path = raw->pos[0];
+    if (raw->n_pos > n_used) {
+        if (!rzj_arg_str(c, raw->pos[n_used], &name))
+            return false;
+        if (!(test = rzj_find_test(name.u.s, name.len)))
+            return rzj_fail(c, "no test is named '%.*s'", (int)name.len, name.u.s);
+        n_used++;
+    }
+    struct rzj_args rest = rzj_args_from(raw, n_used);
+    if (!rzj_items(c, call->self, &items))
+        return false;
+    for (uint32_t i = 0; i < items.n; i++) {
+        struct rzj_value v, answer;
+        if (!rzj_charge(c, 1) ||
+            !rzj_attribute_path(c, items.items[i], path, (struct rzj_value){0}, &v))
+            return false;
+        answer = v;
+        if (test && !rzj_call_builtin(c, test, v, &rest, &answer))
+            return false;
+        if (rzj_truth(answer) == wanted && !rzj_list_push(c, &result, &cap, items.items[i]))
+            return false;
+    }
+    return new_gen(c, &result, NULL, out);
+}
+
+static bool filter_select(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    return choose(c, call, true, false, out);
+}
+
+static bool filter_reject(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    return choose(c, call, false, false, out);
+}
+
+static bool filter_selectattr(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    return choose(c, call, true, true, out);
+}
+
+static bool filter_rejectattr(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    return choose(c, call, false, true, out);
+}
+
+/* ---------------------------------------------------------------- taking */
+
+static bool filter_length(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    int64_t n;
+    bool ok = rzj_length(c, call->self, &n);
+    *out = rzj_int(ok ? n : 0);
+    return ok;
+}
+
+static bool filter_list(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items;
+    if (!rzj_items(c, call->self, &items))
+        return false;
+    struct rzj_list *list = rzj_list_new(c, items.n);
+    if (!list)
+        return false;
+    if (items.n)
+        memcpy(list->items, items.items, items.n * sizeof *list->items);
+    *out = rzj_of_list(RZJ_LIST, list);
+    return true;
+}
+
+static bool filter_first(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items;
+    if (call->self.kind == RZJ_GEN) { /* takes one only */
+        struct rzj_list *gen = call->self.u.list;
+        if (gen->pos < gen->n) {
+            *out = gen->items[gen->pos++];
+            return true;
+        }
+    } else if (!rzj_items(c, call->self, &items)) {
+        return false;
+    } else if (items.n) {
+        *out = items.items[0];
+        return true;
+    }
+    return rzj_undefined(c, "No first item, sequence was empty.", out);
+}
+
+static bool filter_last(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items;
+    if (call->self.kind == RZJ_GEN)
+        return rzj_fail(c, "'%s' object is not reversible", rzj_type_name(call->self));
+    if (!rzj_items(c, call->self, &items))
+        return false;
+    if (!items.n)
+        return rzj_undefined(c, "No last item, sequence was empty.", out);
+    *out = items.items[items.n - 1];
+    return true;
+}
+
+static bool filter_items(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list none = {0};
+    struct rzj_value view;
+    struct rzj_call method = {.self = call->self};
+    if (call->self.kind == RZJ_UNDEF)
+        return new_gen(c, &none, NULL, out);
+    if (call->self.kind != RZJ_DICT)
+        return rzj_fail(c, "Can only get item pairs from a mapping.");
+    return rzj_find_method(call->self, "items", 5)->fn(c, &method, &view) &&
+           new_gen(c, view.u.list, NULL, out);
+}
+
+static bool filter_join(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_value separator = rzj_cstr("");
+    struct rzj_list items;
+    if ((call->a[0].kind != RZJ_ABSENT && !rzj_to_str(c, call->a[0], &separator)) ||
+        !rzj_items(c, call->self, &items))
+        return false;
+    struct rz_buf b;
+    bool ok = true;
+    rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
+    for (uint32_t i = 0; ok && i < items.n; i++) {
+        struct rzj_value v;
+        if (i)
+            rz_buf_add(&b, separator.u.s, separator.len);
+        ok = !b.failed &&
+             rzj_attribute_path(c, items.items[i], rzj_truth(call->a[1]) || call->a[1].kind == RZJ_INT
+                                                       ? call->a[1]
+                                                       : rzj_none(),
+                                (struct rzj_value){0}, &v) &&
+             rzj_charge_bytes(c, separator.len) && rzj_add_str(c, &b, v);
+    }
+    return rzj_take(c, ok || b.failed, &b, out);
+}
+
+static bool reverse_str(struct rzj_ctx *c, struct rzj_value s, struct rzj_value *out)
+{
+    struct rzj_value bounds[3] = {rzj_none(), rzj_none(), rzj_int(-1)};
+    return rzj_getslice(c, s, bounds, out);
+}
+
+static bool filter_reverse(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items;
+    if (call->self.kind == RZJ_STR)
+        return reverse_str(c, call->self, out);
+    if (!rzj_items(c, call->self, &items))
+        return false;
+    struct rzj_list *list = rzj_list_new(c, items.n);
+    if (!list)
+        return false;
+    for (uint32_t i = 0; i < items.n; i++)
+        list->items[i] = items.items[items.n - 1 - i];
+    if (call->self.kind != RZJ_GEN)
+        return new_gen(c, list, "list_reverseiterator", out);
+    *out = rzj_of_list(RZJ_LIST, list); /* what cannot be reversed lazily becomes a list */
+    return true;
+}
+
+static bool filter_sum(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items;
+    struct rzj_value sum = call->a[1].kind == RZJ_ABSENT ? rzj_int(0) : call->a[1];
+    if (!rzj_items(c, call->self, &items))
+        return false;
+    if (sum.kind == RZJ_STR)
+        return rzj_fail(c, "sum() can't sum strings");
+    for (uint32_t i = 0; i < items.n; i++) {
+        struct rzj_value v;
+        if (!rzj_attribute_path(c, items.items[i], call->a[0], (struct rzj_value){0}, &v) ||
+            !rzj_charge(c, 1) || !rzj_binary(c, RZJ_OP_ADD, sum, v, &sum))
+            return false;
+    }
+    *out = sum;
+    return true;
+}
+
+static bool push_part(struct rzj_ctx *c, const struct rzj_list *items, uint32_t from, uint32_t to,
+                      uint32_t n_fill, struct rzj_value fill, struct rzj_value *out)
+{
+    struct rzj_list *part = rzj_list_new(c, (size_t)(to - from) + n_fill);
+    if (!part)
+        return false;
+    for (uint32_t i = 0; i < part->n; i++)
+        part->items[i] = from + i < to ? items->items[from + i] : fill;
+    *out = rzj_of_list(RZJ_LIST, part);
+    return true;
+}
+
+static bool has_fill(struct rzj_value fill)
+{
+    return fill.kind != RZJ_ABSENT && fill.kind != RZJ_NONE;
+}
+
+static bool filter_batch(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items, result = {0};
+    struct rzj_value part;
+    uint32_t cap = 0;
+    int64_t size;
+    if (!rzj_items(c, call->self, &items) || !rzj_arg_int(c, call->a[0], 1, &size))
+        return false;
+    /* with a size below 1 Jinja2's comparison never holds, or holds before the first item */
+    if (size < 0)
+        size = (int64_t)items.n + 1;
+    if (size == 0)
+        return rzj_fail(c, "batch: the size must be positive");
+    for (uint32_t i = 0; i < items.n;) {
+        uint32_t left = items.n - i, take = size < left ? (uint32_t)size : left;
+        uint32_t n_fill = has_fill(call->a[1]) && size > take ? (uint32_t)(size - take) : 0;
+        if (size - take > RZJ_MAX_RANGE)
+            return rzj_fail(c, "batch: the size is too large");
+        if (!push_part(c, &items, i, i + take, n_fill, call->a[1], &part) ||
+            !rzj_list_push(c, &result, &cap, part))
+            return false;
+        i += take;
+    }
+    return new_gen(c, &result, NULL, out);
+}
+
+static bool filter_slice(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items, result = {0};
+    struct rzj_value part;
+    uint32_t cap = 0, from = 0;
+    int64_t n;
+    if (!rzj_items(c, call->self, &items) || !rzj_arg_int(c, call->a[0], 1, &n))
+        return false;
+    if (n == 0)
+        return rzj_fail(c, "slice: division by zero");
+    if (n > RZJ_MAX_RANGE)
+        return rzj_fail(c, "slice: too many slices");
+    for (int64_t i = 0; i < n; i++) {
+        bool is_longer = i < items.n % n;
+        uint32_t to = from + (uint32_t)(items.n / n) + is_longer;
+        uint32_t n_fill = has_fill(call->a[1]) && !is_longer;
+        if (!push_part(c, &items, from, to, n_fill, call->a[1], &part) ||
+            !rzj_list_push(c, &result, &cap, part))
+            return false;
+        from = to;
+    }
+    return new_gen(c, &result, NULL, out);
+}
+
+static bool filter_unique(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+{
+    struct rzj_list items, result = {0};
+    uint32_t cap = 0;
+    struct rzj_dict *seen = rzj_dict_new(c, 0);
+    if (!seen || !rzj_items(c, call->self, &items))
+        return false;
+    for (uint32_t i = 0; i < items.n; i++) {
+        struct rzj_value key, *found;
+        if (!rzj_attribute_path(c, items.items[i], call->a[1], (struct rzj_value){0}, &key) ||
+            (!rzj_truth(call->a[0]) && !rzj_ignore_case(c, key, &key)) ||
+            !rzj_dict_get(c, seen, key, &found))
+            return false;
+        if (found)
+            continue;
+        if (!rzj_dict_set(c, seen, key, rzj_none()) ||
+            !rzj_list_push(c, &result, &cap, items.items[i]))
+            return false;
+    }
+    return new_gen(c, &result, NULL, out);
+}
+
+const struct rzj_builtin rzj_seq_filters[] = {
+    {"batch", filter_batch, "linecount,fill_with", 1},
+    {"count", filter_length, NULL, 0},
+    {"first", filter_first, NULL, 0},
+    {"items", filter_items, NULL, 0},
+    {"join", filter_join, "d,attribute", 0},
+    {"last", filter_last, NULL, 0},
+    {"length", filter_length, NULL, 0},
+    {"list", filter_list, NULL, 0},
+    {"map", filter_map, "*", 0},
+    {"reject", filter_reject, "*", 0},
+    {"rejectattr", filter_rejectattr, "*", 0},
+    {"reverse", filter_reverse, NULL, 0},
+    {"select", filter_select, "*", 0},
+    {"selectattr", filter_selectattr, "*", 0},
+    {"slice", filter_slice, "slices,fill_with", 1},
+    {"sum", filter_sum, "attribute,start", 0},
+    {"unique", filter_unique, "case_sensitive,attribute", 0},
+    {NULL, NULL, NULL, 0},
+};

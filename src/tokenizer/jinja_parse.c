@@ -1,0 +1,488 @@
+/* jinja_parse.c - the parser of statements: a block of text, prints and tags becomes a node list.
+ *
+ * Not in the language of chat templates, and refused by name: extends, include, import, from,
+ * block, autoescape. Source: the grammar that jinja2/parser.py implements; generation is the tag
+ * that transformers adds, break and continue are jinja2.ext.loopcontrols. */
+#include "tokenizer/jinja_parser.h"
+
+#include "base/fail.h"
+#include "base/hash.h"
+#include "tokenizer/jinja_run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* ---------------------------------------------------------------- shared with expressions */
+
+struct rzj_node *rzj_p_fail(struct rzj_parser *p, size_t offset, const char *format, ...)
+{
+    if (p->status)
+        return NULL;
+    char sentence[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    p->status = rzj_fail_at(p->t, offset, p->err, "%s", sentence);
+    return NULL;
+}
+
+struct rzj_node *rzj_p_unexpected(struct rzj_parser *p, const char *what)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    int len = t->len < 40 ? (int)t->len : 40;
+    if (t->kind == RZJ_T_END)
+        return rzj_p_fail(p, t->offset, "unexpected end of the template, expected %s", what);
+    return rzj_p_fail(p, t->offset, "unexpected \"%.*s\", expected %s", len, t->text, what);
+}
+
+static struct rzj_node *no_memory(struct rzj_parser *p)
+{
+    if (!p->status)
+        p->status = rz_fail(p->err, RZ_ENOMEM, "%s: no memory left to parse it", p->t->name);
+    return NULL;
+}
+
+struct rzj_node *rzj_p_node(struct rzj_parser *p, enum rzj_node_kind kind, size_t offset)
+{
+    struct rzj_node *n = rz_arena_alloc(&p->t->arena, 1, sizeof *n);
+    if (!n)
+        return no_memory(p);
+    n->kind = (uint8_t)kind;
+    n->offset = (uint32_t)offset;
+    return n;
+}
+
+bool rzj_p_push(struct rzj_parser *p, struct rzj_nodes *list, struct rzj_node *n)
+{
+    if (!n)
+        return false;
+    if (list->n == list->cap) {
+        uint32_t cap = list->cap * 2 + 4;
+        struct rzj_node **data = rz_arena_alloc(&p->t->arena, cap, sizeof(struct rzj_node *));
+        if (!data)
+            return no_memory(p) != NULL;
+        if (list->n)
+            memcpy(data, list->data, list->n * sizeof(struct rzj_node *));
+        list->data = data;
+        list->cap = cap;
+    }
+    list->data[list->n++] = n;
+    return true;
+}
+
+void rzj_p_list(struct rzj_node *n, const struct rzj_nodes *list)
+{
+    n->list = list->data;
+    n->n = list->n;
+}
+
+static const char **name_slot(const char **names, size_t cap, const char *s, size_t len)
+{
+    size_t i = rz_hash_bytes(s, len, 7) & (cap - 1);
+    while (names[i] && !(strlen(names[i]) == len && memcmp(names[i], s, len) == 0))
+        i = (i + 1) & (cap - 1);
+    return &names[i];
+}
+
+static bool grow_names(struct rzj_parser *p)
+{
+    size_t cap = p->cap_names ? p->cap_names * 2 : 256;
+    const char **names = rz_arena_alloc(&p->t->arena, cap, sizeof(const char *));
+    if (!names)
+        return no_memory(p) != NULL;
+    for (size_t i = 0; i < p->cap_names; i++)
+        if (p->names[i])
+            *name_slot(names, cap, p->names[i], strlen(p->names[i])) = p->names[i];
+    p->names = names;
+    p->cap_names = cap;
+    return true;
+}
+
+const char *rzj_p_intern(struct rzj_parser *p, const char *s, size_t len)
+{
+    if (p->n_names * 2 >= p->cap_names && !grow_names(p))
+        return NULL;
+    const char **slot = name_slot(p->names, p->cap_names, s, len);
+    if (!*slot) {
+        *slot = rz_arena_strdup(&p->t->arena, s, len);
+        if (!*slot) {
+            no_memory(p);
+            return NULL;
+        }
+        p->n_names++;
+    }
+    return *slot;
+}
+
+bool rzj_p_enter(struct rzj_parser *p)
+{
+    if (p->depth == RZJ_MAX_NESTING) {
+        rzj_p_fail(p, rzj_p_now(p)->offset, "nested deeper than %d levels", RZJ_MAX_NESTING);
+        return false;
+    }
+    p->depth++;
+    return true;
+}
+
+bool rzj_p_is_op(const struct rzj_parser *p, enum rzj_op op)
+{
+    return rzj_p_now(p)->kind == RZJ_T_OP && rzj_p_now(p)->op == op;
+}
+
+bool rzj_p_is_name(const struct rzj_parser *p, const char *name)
+{
+    const struct rzj_token *t = rzj_p_now(p);
+    return t->kind == RZJ_T_NAME && t->len == strlen(name) && memcmp(t->text, name, t->len) == 0;
+}
+
+bool rzj_p_skip_op(struct rzj_parser *p, enum rzj_op op)
+{
+    bool is = rzj_p_is_op(p, op);
+    p->i += is;
+    return is;
+}
+
+bool rzj_p_skip_name(struct rzj_parser *p, const char *name)
+{
+    bool is = rzj_p_is_name(p, name);
+    p->i += is;
+    return is;
+}
+
+bool rzj_p_expect_op(struct rzj_parser *p, enum rzj_op op, const char *what)
+{
+    if (rzj_p_skip_op(p, op))
+        return true;
+    rzj_p_unexpected(p, what);
+    return false;
+}
+
+/* ---------------------------------------------------------------- blocks */
+
+static struct rzj_node *parse_statement(struct rzj_parser *p);
+
+static bool ends_here(const struct rzj_parser *p, const char *const *ends)
+{
+    for (; ends && *ends; ends++)
+        if (rzj_p_is_name(p, *ends))
+            return true;
+    return false;
+}
+
+static struct rzj_node *parse_print(struct rzj_parser *p)
+{
+    struct rzj_node *n = rzj_p_node(p, RZJ_N_PRINT, rzj_p_now(p)->offset);
+    struct rzj_nodes list = {0};
+    p->i++;
+    if (!n || !rzj_p_push(p, &list, rzj_p_tuple(p, 0)))
+        return NULL;
+    if (rzj_p_now(p)->kind != RZJ_T_PRINT_END)
+        return rzj_p_unexpected(p, "\"}}\"");
+    p->i++;
+    rzj_p_list(n, &list);
+    return n;
+}
+
+/* Text, prints and tags up to a tag named in ends (NULL: to the end of the template), which is left
+ * as the current token. */
+static struct rzj_node *parse_block(struct rzj_parser *p, const char *const *ends)
+{
+    struct rzj_node *block = rzj_p_node(p, RZJ_N_BLOCK, rzj_p_now(p)->offset);
+    struct rzj_nodes list = {0};
+    if (!block || !rzj_p_enter(p))
+        return NULL;
+    for (;;) {
+        const struct rzj_token *t = rzj_p_now(p);
+        struct rzj_node *n = NULL;
+        if (t->kind == RZJ_T_END) {
+            if (ends)
+                return rzj_p_fail(p, block->offset, "this block has no %s", ends[0]);
+            break;
+        } else if (t->kind == RZJ_T_DATA) {
+            n = rzj_p_node(p, RZJ_N_DATA, t->offset);
+            if (n)
+                n->value = rzj_str(t->text, t->len);
+            p->i++;
+        } else if (t->kind == RZJ_T_PRINT_BEGIN) {
+            n = parse_print(p);
+        } else {
+            p->i++;
+            if (ends_here(p, ends))
+                break;
+            n = parse_statement(p);
+            if (n && rzj_p_now(p)->kind != RZJ_T_BLOCK_END)
+                return rzj_p_unexpected(p, "the end of the tag");
+            p->i++;
+        }
+        if (!rzj_p_push(p, &list, n))
+            return NULL;
+    }
+    p->depth--;
+    rzj_p_list(block, &list);
+    return block;
+}
+
+/* The rest of an opening tag and the block that it opens. drop_end: the ending tag's name is
+ * skipped too. */
+static struct rzj_node *parse_body(struct rzj_parser *p, const char *const *ends, bool drop_end)
+{
+    rzj_p_skip_op(p, RZJ_OP_COLON);
+    if (rzj_p_now(p)->kind != RZJ_T_BLOCK_END)
+        return rzj_p_unexpected(p, "the end of the tag");
+    p->i++;
+    struct rzj_node *body = parse_block(p, ends);
+    if (body && drop_end)
+        p->i++;
+    return body;
+}
+
+/* ---------------------------------------------------------------- statements */
+
+static const char *const end_if[] = {"endif", "elif", "else", NULL};
+static const char *const end_else[] = {"endif", NULL};
+static const char *const end_for[] = {"endfor", "else", NULL};
+static const char *const end_for_else[] = {"endfor", NULL};
+
+static struct rzj_node *parse_if(struct rzj_parser *p, struct rzj_node *n)
+{
+    struct rzj_nodes list = {0};
+    bool soft = p->soft;
+    p->soft = true;
+    for (;;) {
+        if (!rzj_p_push(p, &list, rzj_p_tuple(p, RZJ_TUPLE_NO_IF)) ||
+            !rzj_p_push(p, &list, parse_body(p, end_if, false)))
+            return NULL;
+        if (rzj_p_skip_name(p, "elif"))
+            continue;
+        if (rzj_p_skip_name(p, "else") && !(n->c = parse_body(p, end_else, false)))
+            return NULL;
+        p->i++; /* endif */
+        break;
+    }
+    p->soft = soft;
+    rzj_p_list(n, &list);
+    return n;
+}
+
+static bool names_loop(const struct rzj_node *target)
+{
+    if (target->kind == RZJ_N_NAME)
+        return strcmp(target->name, "loop") == 0;
+    for (uint32_t i = 0; i < target->n; i++)
+        if (names_loop(target->list[i]))
+            return true;
+    return false;
+}
+
+static struct rzj_node *parse_for(struct rzj_parser *p, struct rzj_node *n)
+{
+    bool soft = p->soft;
+    p->soft = false;
+    n->a = rzj_p_target(p, RZJ_TUPLE_END_IN);
+    if (!n->a)
+        return NULL;
+    if (names_loop(n->a))
+        return rzj_p_fail(p, n->a->offset, "loop cannot be a for loop's target");
+    if (!rzj_p_skip_name(p, "in"))
+        return rzj_p_unexpected(p, "\"in\"");
+    if (!(n->b = rzj_p_tuple(p, RZJ_TUPLE_NO_IF | RZJ_TUPLE_END_RECURSIVE)))
+        return NULL;
+    if (rzj_p_skip_name(p, "if") && !(n->c = rzj_p_expression(p, true)))
+        return NULL;
+    if (rzj_p_skip_name(p, "recursive"))
+        n->flags |= RZJ_F_RECURSIVE;
+    p->n_loops++;
+    n->body = parse_body(p, end_for, false);
+    p->n_loops--;
+    if (!n->body)
+        return NULL;
+    if (rzj_p_skip_name(p, "else")) {
+        if (!(n->other = parse_body(p, end_for_else, false)))
+            return NULL;
+    }
+    p->i++; /* endfor */
+    p->soft = soft;
+    return n;
+}
+
+static struct rzj_node *parse_set(struct rzj_parser *p, struct rzj_node *n)
+{
+    static const char *const ends[] = {"endset", NULL};
+    if (!(n->a = rzj_p_target(p, RZJ_TUPLE_NAMESPACE)))
+        return NULL;
+    if (rzj_p_skip_op(p, RZJ_OP_ASSIGN)) {
+        n->b = rzj_p_tuple(p, 0);
+        return n->b ? n : NULL;
+    }
+    n->kind = RZJ_N_SETBLOCK;
+    if (rzj_p_is_op(p, RZJ_OP_PIPE) && !(n->b = rzj_p_filters(p, NULL, false)))
+        return NULL;
+    n->body = parse_body(p, ends, true);
+    return n->body ? n : NULL;
+}
+
+static bool parse_signature(struct rzj_parser *p, struct rzj_node *n)
+{
+    struct rzj_nodes list = {0};
+    if (!rzj_p_expect_op(p, RZJ_OP_LPAREN, "\"(\""))
+        return false;
+    while (!rzj_p_is_op(p, RZJ_OP_RPAREN)) {
+        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\" or \")\""))
+            return false;
+        struct rzj_node *param = rzj_p_node(p, RZJ_N_KWARG, rzj_p_now(p)->offset);
+        if (!param || !(param->name = rzj_p_target_name(p, &param->name_len)))
+            return false;
+        for (uint32_t i = 0; i < list.n; i++)
+            if (list.data[i]->name == param->name) {
+                rzj_p_fail(p, param->offset, "two parameters are named \"%s\"", param->name);
+                return false;
+            }
+        if (rzj_p_skip_op(p, RZJ_OP_ASSIGN)) {
+            if (!(param->a = rzj_p_expression(p, true)))
+                return false;
+        } else if (list.n && list.data[list.n - 1]->a) {
+            rzj_p_fail(p, param->offset, "a parameter without default follows one with");
+            return false;
+        }
+        if (!rzj_p_push(p, &list, param))
+            return false;
+    }
+    p->i++;
+    rzj_p_list(n, &list);
+    return true;
+}
+
+/* The body of a macro or call block: names in it may be caller, varargs, kwargs; loops around it do
+ * not reach into it. */
+static struct rzj_node *parse_macro_body(struct rzj_parser *p, struct rzj_node *n,
+                                         const char *const *ends)
+{
+    unsigned n_loops = p->n_loops;
+    bool soft = p->soft;
+    p->n_loops = 0;
+    p->soft = false;
+    p->macros[p->n_macros++] = n; /* room for as many as nesting allows */
+    n->body = parse_body(p, ends, true);
+    p->n_macros--;
+    p->n_loops = n_loops;
+    p->soft = soft;
+    return n->body ? n : NULL;
+}
+
+static struct rzj_node *parse_macro(struct rzj_parser *p, struct rzj_node *n)
+{
+    static const char *const ends[] = {"endmacro", NULL};
+    if (!(n->name = rzj_p_target_name(p, &n->name_len)) || !parse_signature(p, n))
+        return NULL;
+    return parse_macro_body(p, n, ends);
+}
+
+static struct rzj_node *parse_call_block(struct rzj_parser *p, struct rzj_node *n)
+{
+    static const char *const ends[] = {"endcall", NULL};
+    if (rzj_p_is_op(p, RZJ_OP_LPAREN) && !parse_signature(p, n))
+        return NULL;
+    const struct rzj_token *t = rzj_p_now(p);
+    if (!(n->a = rzj_p_expression(p, true)))
+        return NULL;
+    if (n->a->kind != RZJ_N_CALL)
+        return rzj_p_fail(p, t->offset, "expected a call");
+    return parse_macro_body(p, n, ends);
+}
+
+static struct rzj_node *parse_filter_block(struct rzj_parser *p, struct rzj_node *n)
+{
+    static const char *const ends[] = {"endfilter", NULL};
+    if (!(n->a = rzj_p_filters(p, NULL, true)) || !(n->body = parse_body(p, ends, true)))
+        return NULL;
+    return n;
+}
+
+static struct rzj_node *parse_with(struct rzj_parser *p, struct rzj_node *n)
+{
+    static const char *const ends[] = {"endwith", NULL};
+    struct rzj_nodes list = {0};
+    while (rzj_p_now(p)->kind != RZJ_T_BLOCK_END) {
+        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
+            return NULL;
+        if (!rzj_p_push(p, &list, rzj_p_target(p, 0)) ||
+            !rzj_p_expect_op(p, RZJ_OP_ASSIGN, "\"=\"") ||
+            !rzj_p_push(p, &list, rzj_p_expression(p, true)))
+            return NULL;
+    }
+    rzj_p_list(n, &list);
+    n->body = parse_body(p, ends, true);
+    return n->body ? n : NULL;
+}
+
+static struct rzj_node *parse_generation(struct rzj_parser *p, struct rzj_node *n)
+{
+    static const char *const ends[] = {"endgeneration", NULL};
+    return parse_macro_body(p, n, ends);
+}
+
+static struct rzj_node *parse_print_tag(struct rzj_parser *p, struct rzj_node *n)
+{
+    struct rzj_nodes list = {0};
+    while (rzj_p_now(p)->kind != RZJ_T_BLOCK_END) {
+        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
+            return NULL;
+        if (!rzj_p_push(p, &list, rzj_p_expression(p, true)))
+            return NULL;
+    }
+    rzj_p_list(n, &list);
+    return n;
+}
+
+static struct rzj_node *parse_loop_control(struct rzj_parser *p, struct rzj_node *n)
+{
+    if (!p->n_loops)
+        return rzj_p_fail(p, n->offset, "break or continue outside of a loop");
+    return n;
+}
+
+static struct rzj_node *parse_statement(struct rzj_parser *p)
+{
+    static const struct {
+        const char *name;
+        uint8_t kind;
+        struct rzj_node *(*parse)(struct rzj_parser *, struct rzj_node *);
+    } statements[] = {{"if", RZJ_N_IF, parse_if},
+                      {"for", RZJ_N_FOR, parse_for},
+                      {"set", RZJ_N_SET, parse_set},
+                      {"macro", RZJ_N_MACRO, parse_macro},
+                      {"call", RZJ_N_CALLBLOCK, parse_call_block},
+                      {"filter", RZJ_N_FILTERBLOCK, parse_filter_block},
+                      {"with", RZJ_N_WITH, parse_with},
+                      {"print", RZJ_N_PRINT, parse_print_tag},
+                      {"generation", RZJ_N_SCOPE, parse_generation},
+                      {"break", RZJ_N_BREAK, parse_loop_control},
+                      {"continue", RZJ_N_CONTINUE, parse_loop_control}};
+    const struct rzj_token *t = rzj_p_now(p);
+    if (t->kind != RZJ_T_NAME)
+        return rzj_p_unexpected(p, "a tag's name");
+    for (size_t i = 0; i < RZ_ARRAY_LEN(statements); i++) {
+        if (!rzj_p_is_name(p, statements[i].name))
+            continue;
+        p->i++;
+        struct rzj_node *n = rzj_p_node(p, statements[i].kind, t->offset);
+        return n ? statements[i].parse(p, n) : NULL;
+    }
+    return rzj_p_fail(p, t->offset, "the tag \"%.*s\" is not known here", (int)t->len, t->text);
+}
+
+rz_status rzj_parse(struct rz_template *t, rz_error *err)
+{
+    struct rzj_node *macros[RZJ_MAX_NESTING + 1];
+    struct rzj_parser p = {.t = t, .macros = macros, .err = err};
+    struct rzj_token *tokens;
+    RZ_TRY(rzj_lex(t, &tokens, err));
+    p.tokens = tokens;
+    static const char *const known[] = {"loop", "caller", "kwargs", "varargs"};
+    for (int i = 0; i < RZJ_N_KNOWN_NAMES; i++)
+        t->known_names[i] = rzj_p_intern(&p, known[i], strlen(known[i]));
+    t->root = p.status ? NULL : parse_block(&p, NULL);
+    RZ_ASSERT(t->root || p.status);
+    return p.status;
+}

@@ -1,0 +1,45 @@
+/* vocab.c - building the table of vocab.h. It is at most two thirds full, so that a search ends at
+ * an empty slot soon. */
+#include "tokenizer/vocab.h"
+
+#include "base/fail.h"
+
+#include <stdlib.h>
+
+rz_status rz_vocab_init(struct rz_vocab *v, size_t n, const rz_slice *keys, rz_error *err)
+{
+    RZ_ASSERT(n < 1u << RZ_VOCAB_ID_BITS);
+    size_t n_slots = 16;
+    while (n_slots < n + n / 2)
+        n_slots *= 2;
+    v->slots = calloc(n_slots, sizeof *v->slots);
+    if (!v->slots)
+        return rz_fail_nomem(err, n_slots * sizeof *v->slots, "the vocabulary");
+    v->mask = n_slots - 1;
+    v->keys = keys;
+    return RZ_OK;
+}
+
+void rz_vocab_fini(struct rz_vocab *v)
+{
+    free(v->slots);
+    v->slots = NULL;
+}
+
+rz_status rz_vocab_add(struct rz_vocab *v, uint32_t id, rz_error *err)
+{
+    rz_slice key = v->keys[id];
+    uint64_t hash = rz_word_hash(key.data, key.len);
+    const uint64_t id_mask = (1u << RZ_VOCAB_ID_BITS) - 1;
+    uint64_t i = hash & v->mask;
+    for (unsigned n = 0; v->slots[i]; n++, i = (i + 1) & v->mask) {
+        if (n == RZ_MAX_PROBES)
+            return rz_fail(err, RZ_EFORMAT,
+                           "tokenizer.ggml.tokens[%u]: more hash collisions than words have", id);
+        if ((v->slots[i] ^ hash) >> RZ_VOCAB_ID_BITS == 0 &&
+            rz_slice_is(v->keys[(v->slots[i] & id_mask) - 1], key.data, key.len))
+            return RZ_OK;
+    }
+    v->slots[i] = (hash & ~id_mask) | (id + 1);
+    return RZ_OK;
+}
