@@ -1,0 +1,280 @@
+/* engine.c - an engine's memory, and one step: feeds of several sessions become one batch, one
+ * forward, and the logits each session is owed. */
+#include "engine/engine.h"
+
+#include "base/checked.h"
+#include "base/fail.h"
+#include "engine/kv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows whose logits are computed at once when every position's are wanted. */
+enum {
+    LOGIT_ROWS = 32,
+    MAX_BATCH = 1 << 14,
+    MAX_SESSIONS = 1 << 12
+};
+
+rz_engine_options rz_engine_options_default(void)
+{
+    return (rz_engine_options){.max_sessions = 1, .n_batch = 512, .kv_type = RZ_N_DTYPES};
+}
+
+/* Float models are run for their exact answers: rounding K and V to 16 bits would be the largest
+ * error in them (docs/numerics.md). */
+static rz_dtype default_kv_type(const rz_model *model)
+{
+    const rz_file *file = model->file;
+    for (size_t i = 0; i < rz_file_n_tensors(file); i++) {
+        rz_dtype type = rz_file_tensor_at(file, i)->dtype;
+        if (type != RZ_F32 && type != RZ_F16 && type != RZ_BF16)
+            return RZ_F16;
+    }
+    return RZ_F32;
+}
+
+static rz_status resolve(rz_engine_options *o, const rz_model *model, rz_error *err)
+{
+    uint32_t trained = model->weights.config.info.n_ctx_train;
+    if (o->n_ctx == 0)
+        o->n_ctx = trained;
+    if (o->kv_type == RZ_N_DTYPES)
+        o->kv_type = default_kv_type(model);
+    if (o->n_ctx > trained)
+        return rz_fail(err, RZ_EUSAGE, "a context of %u tokens: the model was trained for %u",
+                       o->n_ctx, trained);
+    if (o->kv_type != RZ_F32 && o->kv_type != RZ_F16)
+        return rz_fail(err, RZ_EUSAGE, "KV cache type %s: expected F32 or F16",
+                       rz_dtype_name(o->kv_type));
+    if (o->n_batch == 0 || o->n_batch > MAX_BATCH)
+        return rz_fail(err, RZ_EUSAGE, "a batch of %u tokens: expected 1 to %d", o->n_batch,
+                       MAX_BATCH);
+    if (o->max_sessions == 0 || o->max_sessions > MAX_SESSIONS)
+        return rz_fail(err, RZ_EUSAGE, "%u sessions: expected 1 to %d", o->max_sessions,
+                       MAX_SESSIONS);
+    if (o->n_batch < o->max_sessions)
+        return rz_fail(err, RZ_EUSAGE, "a batch of %u tokens cannot serve %u sessions", o->n_batch,
+                       o->max_sessions);
+    return RZ_OK;
+}
+
+static rz_status init_engine(rz_engine *e, rz_error *err)
+{
+    const rz_engine_options *o = &e->options;
+    uint64_t n_blocks = (uint64_t)rz_kv_blocks_for(o->n_ctx) * o->max_sessions;
+    if (n_blocks > UINT32_MAX)
+        return rz_fail(err, RZ_EUSAGE, "%u sessions of %u tokens are more than one pool holds",
+                       o->max_sessions, o->n_ctx);
+    e->pos = calloc(o->n_batch, sizeof *e->pos);
+    e->logit_rows = calloc(o->n_batch, sizeof *e->logit_rows);
+    e->logit_to = calloc(o->n_batch, sizeof *e->logit_to);
+    e->ids = calloc(o->n_batch, sizeof *e->ids);
+    e->spans = calloc(o->max_sessions, sizeof *e->spans);
+    if (!e->pos || !e->logit_rows || !e->logit_to || !e->ids || !e->spans)
+        return rz_fail_nomem(err, o->n_batch * 3 * sizeof *e->pos, "the batch");
+    RZ_TRY(rz_kv_pool_init(e, (uint32_t)n_blocks, err));
+    uint32_t max_logits = o->max_sessions > LOGIT_ROWS ? o->max_sessions : LOGIT_ROWS;
+    return rz_scratch_init(&e->scratch, &e->model->weights, o->n_batch, max_logits, err);
+}
+
+rz_status rz_engine_new(rz_engine **out, const rz_model *model, const rz_engine_options *options,
+                        rz_error *err)
+{
+    *out = NULL;
+    rz_engine_options o = options ? *options : rz_engine_options_default();
+    RZ_TRY(resolve(&o, model, err));
+    rz_engine *e = calloc(1, sizeof *e);
+    if (!e)
+        return rz_fail_nomem(err, sizeof *e, "the engine");
+    e->model = model;
+    e->options = o;
+    rz_status status = init_engine(e, err);
+    if (status)
+        rz_engine_free(&e);
+    *out = e;
+    return status;
+}
+
+void rz_engine_free(rz_engine **engine)
+{
+    if (!engine || !*engine)
+        return;
+    rz_engine *e = *engine;
+    RZ_ASSERT(e->n_sessions == 0);
+    rz_scratch_fini(&e->scratch);
+    rz_kv_pool_fini(e);
+    free(e->pos);
+    free(e->logit_rows);
+    free(e->logit_to);
+    free(e->ids);
+    free(e->spans);
+    free(e);
+    *engine = NULL;
+}
+
+const rz_model *rz_engine_model(const rz_engine *engine)
+{
+    return engine->model;
+}
+
+uint32_t rz_engine_n_ctx(const rz_engine *engine)
+{
+    return engine->options.n_ctx;
+}
+
+rz_dtype rz_engine_kv_type(const rz_engine *engine)
+{
+    return engine->options.kv_type;
+}
+
+uint64_t rz_engine_kv_bytes_reserved(const rz_engine *engine)
+{
+    return engine->kv.n_blocks * engine->kv.block_bytes;
+}
+
+uint64_t rz_engine_kv_bytes_used(const rz_engine *engine)
+{
+    return (engine->kv.n_blocks - engine->n_free) * engine->kv.block_bytes;
+}
+
+uint64_t rz_engine_scratch_bytes(const rz_engine *engine)
+{
+    return engine->scratch.bytes;
+}
+
+static rz_status check_feed(const rz_engine *e, const rz_feed *f, rz_error *err)
+{
+    const rz_session *s = f->session;
+    const int32_t n_vocab = (int32_t)e->model->weights.config.info.n_vocab;
+    RZ_ASSERT(s->engine == e && f->n > 0);
+    if (f->n > e->options.n_ctx - s->n_ids)
+        return rz_fail(err, RZ_EINFER,
+                       "the context holds %u tokens, %zu are in it and %zu more do not fit",
+                       e->options.n_ctx, s->n_ids, f->n);
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->ids[i] < 0 || f->ids[i] >= n_vocab)
+            return rz_fail(err, RZ_EUSAGE, "token id %d is outside the vocabulary of %d", f->ids[i],
+                           n_vocab);
+    }
+    return RZ_OK;
+}
+
+/* Lays the feeds out as one batch; blocks are taken, nothing else of the sessions changes. */
+static struct rz_batch make_batch(rz_engine *e, const rz_feed *feeds, size_t n_feeds)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < n_feeds; i++) {
+        rz_session *s = feeds[i].session;
+        rz_kv_grow(s, s->n_ids + feeds[i].n);
+        e->spans[i] = (struct rz_seq_span){
+            .first = n, .n = (uint32_t)feeds[i].n, .pos = (uint32_t)s->n_ids, .blocks = s->blocks};
+        for (size_t j = 0; j < feeds[i].n; j++, n++) {
+            e->ids[n] = feeds[i].ids[j];
+            e->pos[n] = (uint32_t)(s->n_ids + j);
+        }
+    }
+    return (struct rz_batch){
+        .n_tokens = n, .n_seqs = (uint32_t)n_feeds, .ids = e->ids, .pos = e->pos, .seqs = e->spans};
+}
+
+static rz_status check_finite(const float *logits, size_t n, rz_error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(logits[i]))
+            return rz_fail(err, RZ_EINFER,
+                           "the logit of token %zu is not finite: the model's weights are damaged "
+                           "or its activations overflow",
+                           i);
+    }
+    return RZ_OK;
+}
+
+/* Logits of n rows of the step, each to its own out [n_vocab]. */
+static rz_status read_logits(rz_engine *e, const struct rz_forward_args *a, const uint32_t *rows,
+                             uint32_t n, float *const *out, rz_error *err)
+{
+    const size_t n_vocab = e->model->weights.config.info.n_vocab;
+    struct rz_backend *b = e->model->backend;
+    for (uint32_t done = 0; done < n;) {
+        uint32_t part = rz_min_u32(n - done, e->scratch.max_logits);
+        rz_forward_logits(a, rows + done, part);
+        for (uint32_t i = 0; i < part; i++) {
+            float *to = out[done + i];
+            b->ops->download(b, to, e->scratch.logits + i * n_vocab, n_vocab * sizeof *to);
+            RZ_TRY(check_finite(to, n_vocab, err));
+        }
+        done += part;
+    }
+    return RZ_OK;
+}
+
+/* The last row of each feed goes to its session. */
+static rz_status last_logits(rz_engine *e, const struct rz_forward_args *a, const rz_feed *feeds,
+                             size_t n_feeds, rz_error *err)
+{
+    for (size_t i = 0; i < n_feeds; i++) {
+        const struct rz_seq_span *span = &e->spans[i];
+        e->logit_rows[i] = span->first + span->n - 1;
+        e->logit_to[i] = feeds[i].session->logits;
+    }
+    RZ_TRY(read_logits(e, a, e->logit_rows, (uint32_t)n_feeds, e->logit_to, err));
+    for (size_t i = 0; i < n_feeds; i++)
+        feeds[i].session->has_logits = true;
+    return RZ_OK;
+}
+
+/* Every row of the only feed goes to all [n][n_vocab], the last one to its session as well. */
+static rz_status every_logits(rz_engine *e, const struct rz_forward_args *a, rz_session *s,
+                              uint32_t n, float *all, rz_error *err)
+{
+    const size_t n_vocab = e->model->weights.config.info.n_vocab;
+    for (uint32_t i = 0; i < n; i++) {
+        e->logit_rows[i] = i;
+        e->logit_to[i] = all + i * n_vocab;
+    }
+    RZ_TRY(read_logits(e, a, e->logit_rows, n, e->logit_to, err));
+    memcpy(s->logits, all + (n - 1) * n_vocab, n_vocab * sizeof *all);
+    s->has_logits = true;
+    return RZ_OK;
+}
+
+rz_status rz_engine_run(rz_engine *e, const rz_feed *feeds, size_t n_feeds,
+                        const struct rz_step_wish *wish, rz_error *err)
+{
+    size_t n_tokens = 0;
+    if (n_feeds == 0 || n_feeds > e->options.max_sessions)
+        return rz_fail(err, RZ_EUSAGE, "a step of %zu sessions: expected 1 to %u", n_feeds,
+                       e->options.max_sessions);
+    for (size_t i = 0; i < n_feeds; i++) {
+        RZ_TRY(check_feed(e, &feeds[i], err));
+        n_tokens += feeds[i].n;
+    }
+    if (n_tokens > e->options.n_batch)
+        return rz_fail(err, RZ_EUSAGE, "a step of %zu tokens: the batch holds %u", n_tokens,
+                       e->options.n_batch);
+    const struct rz_batch batch = make_batch(e, feeds, n_feeds);
+    const struct rz_forward_args a = {.weights = &e->model->weights,
+                                      .scratch = &e->scratch,
+                                      .kv = &e->kv,
+                                      .batch = &batch,
+                                      .tap = e->tap,
+                                      .tap_ctx = e->tap_ctx};
+    rz_forward_layers(&a);
+    for (size_t i = 0; i < n_feeds; i++) {
+        rz_session *s = feeds[i].session;
+        memcpy(s->ids + s->n_ids, feeds[i].ids, feeds[i].n * sizeof *s->ids);
+        s->n_ids += feeds[i].n;
+        s->has_logits = false;
+    }
+    if (wish->all)
+        return every_logits(e, &a, feeds[0].session, batch.n_tokens, wish->all, err);
+    return wish->last ? last_logits(e, &a, feeds, n_feeds, err) : RZ_OK;
+}
+
+rz_status rz_engine_step(rz_engine *engine, const rz_feed *feeds, size_t n_feeds, rz_error *err)
+{
+    const struct rz_step_wish wish = {.last = true};
+    return rz_engine_run(engine, feeds, n_feeds, &wish, err);
+}
