@@ -1,0 +1,55 @@
+/* load.h - from the MODEL argument and its options to a session that can be fed. */
+#ifndef RZ_CLI_LOAD_H
+#define RZ_CLI_LOAD_H
+
+#include "cli/options.h"
+
+#include <realizar/engine.h>
+
+/* Options of every command that computes with a model. */
+struct cli_model_args {
+    struct cli_uint threads;
+    const char *cpu_level;
+    bool gpu, no_gpu;
+};
+extern const struct cli_option cli_model_options[];
+
+/* Options of every command that keeps a sequence. */
+struct cli_engine_args {
+    struct cli_uint ctx;
+    const char *kv;
+};
+extern const struct cli_option cli_engine_options[];
+
+/* The file that a MODEL argument means: a path, or the alias "demo". *path is malloc'ed. Errors:
+ * RZ_ENOTFOUND, RZ_EUSAGE (a remote reference), RZ_ENOMEM. */
+rz_status cli_model_path(char **path, const char *operand, rz_error *err);
+
+/* Start from {0}. */
+struct cli_loaded {
+    rz_model *model;
+    rz_engine *engine;
+    rz_session *session;
+    char *path;
+    double load_s; /* everything below cli_load */
+};
+
+/* Opens the model; with engine_args also makes an engine and a session. Shows a spinner unless
+ * quiet. What was loaded is released by cli_unload, on failure too. */
+rz_status cli_load(struct cli_loaded *l, const char *operand, const struct cli_model_args *args,
+                   const struct cli_engine_args *engine_args, bool quiet, rz_error *err);
+void cli_unload(struct cli_loaded *l);
+
+/* Makes the session's sequence ids[0..n), keeping what it has of it (*n_reused, may be NULL).
+ * Ctrl-C is looked for between parts. Errors: RZ_EINFER (the context is too small: nothing is fed;
+ * or the forward failed), RZ_ECANCEL (err untouched). */
+rz_status cli_feed(const struct cli_loaded *l, const rz_ids *ids, size_t *n_reused, rz_error *err);
+
+/* The part of cli_feed that looks whether n tokens fit. Errors: RZ_EINFER, with both numbers. */
+rz_status cli_check_context(const struct cli_loaded *l, size_t n, rz_error *err);
+
+/* What --verbose says about a loaded model, on stderr. */
+void cli_describe(const struct cli_loaded *l);
+void cli_describe_memory(const struct cli_loaded *l);
+
+#endif
