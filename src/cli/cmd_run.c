@@ -152,8 +152,12 @@ static void describe_speed(const struct run *r)
     cli_describe_memory(&r->l);
     cli_note("prompt    %zu tokens in %.1f ms, %.1f tokens/s", r->ids.len, r->prompt_s * 1e3,
              r->prompt_s > 0 ? (double)r->ids.len / r->prompt_s : 0);
-    cli_note("answer    %zu tokens in %.1f ms, %.1f tokens/s, finish: %s", g->ids.len,
-             (g->first_token_s + g->rest_s) * 1e3, cli_generation_rate(g),
+    double per_second = cli_generation_rate(g);
+    char speed[40] = "";
+    if (per_second > 0)
+        snprintf(speed, sizeof speed, ", %.1f tokens/s", per_second);
+    cli_note("answer    %zu token%s in %.1f ms%s, finish: %s", g->ids.len,
+             g->ids.len == 1 ? "" : "s", (g->first_token_s + g->rest_s) * 1e3, speed,
              rz_finish_name(g->finish));
 }
 

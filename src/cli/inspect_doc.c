@@ -291,11 +291,11 @@ static json_t *memory_json(const struct inspect *in)
         return json_pack("{sI so}", "ctx", (json_int_t)options.n_ctx, "error", text(err.text));
     uint64_t kv = rz_engine_kv_bytes_reserved(engine), scratch = rz_engine_scratch_bytes(engine);
     const char *kv_type = rz_dtype_name(rz_engine_kv_type(engine));
+    uint64_t total = info->weight_bytes + kv + scratch;
     rz_engine_free(&engine);
     return json_pack("{sI sI sI ss sI sI}", "ctx", (json_int_t)options.n_ctx, "weights_bytes",
                      (json_int_t)info->weight_bytes, "kv_bytes", (json_int_t)kv, "kv_type", kv_type,
-                     "scratch_bytes", (json_int_t)scratch, "total_bytes",
-                     (json_int_t)(info->weight_bytes + kv + scratch));
+                     "scratch_bytes", (json_int_t)scratch, "total_bytes", (json_int_t)total);
 }
 
 json_t *cli_inspect_document(const struct inspect *in)

@@ -1,6 +1,9 @@
 /* matmul_avx512.c - the matrix products of matmul_simd.h and matmul_float_simd.h in AVX-512. */
+#include "kernels/dot_avx512.h"
 #include "kernels/levels.h"
 #include "kernels/vec_avx512_float.h"
+
+static rz_matmul_fn *const *const rz_matvec = rz_matvec_avx512;
 
 #include "kernels/matmul_float_simd.h"
 #include "kernels/matmul_simd.h"

@@ -28,28 +28,6 @@ struct mul_args {
 };
 typedef void mul_fn(const struct mul_args *a);
 
-RZ_INLINE void dot_half(vint *d, int n, int half, const struct panel_block *b,
-                        const struct mul_args *a, uint32_t i, const struct kind k)
-{
-    vi_dot16(d, n, b->code[4 * half], a->q + 32 * (size_t)i + 16 * half, a->q_stride, k.max_code);
-}
-
-/* -offset for the sums' low half (columns 0-15) and high half (16-31), as vi_madd16 takes them. */
-RZ_INLINE vint sum_factors(int factor, bool low, bool high)
-{
-    return vi_set1(
-        (int)((low ? (uint32_t)factor & 0xFFFF : 0) | (high ? (uint32_t)factor << 16 : 0)));
-}
-
-RZ_INLINE vflt apply_factors(vint dot, vint sum, vflt p, const float *scale, const float *min,
-                             const struct kind k)
-{
-    vflt dot_f = vf_from_int(dot);
-    if (!k.has_min)
-        return vf_fma(dot_f, vf_load(scale), p);
-    return vf_fnma(vf_from_int(sum), vf_load(min), vf_fma(dot_f, vf_load(scale), p));
-}
-
 /* p[t] += what columns first ... of the block give; halves: 1 (16 columns) or 2 (32). */
 RZ_INLINE void mul_part(vflt *p, int n, const struct mul_args *a, uint32_t i, int half,
                         const struct kind k)
@@ -63,9 +41,10 @@ RZ_INLINE void mul_part(vflt *p, int n, const struct mul_args *a, uint32_t i, in
         const int16_t *sum = a->sum + (size_t)t * a->sum_stride + 2 * (size_t)i;
         d[t] = k.has_offset ? vi_madd16(vi_bcast(sum), offset) : vi_set1(0);
     }
-    dot_half(d, n, half, b, a, i, k);
+    const int8_t *q = a->q + 32 * (size_t)i + 16 * half;
+    vi_dot16(d, n, b->code[4 * half], q, a->q_stride, k.max_code);
     if (!k.per16)
-        dot_half(d, n, 1, b, a, i, k);
+        vi_dot16(d, n, b->code[4], q + 16, a->q_stride, k.max_code);
     RZ_UNROLL
     for (int t = 0; t < n; t++) {
         const int16_t *sum = a->sum + (size_t)t * a->sum_stride + 2 * (size_t)i;
@@ -100,150 +79,5 @@ RZ_INLINE void mul_tokens(const struct mul_args *a, int n, const struct kind k)
         vf_storen(a->y + (size_t)t * a->y_stride, acc[t], a->n_rows);
     }
 }
-
-/* Q4_0, Q5_0 */
-#define KIND_SYM32                                                                                 \
-    (struct kind)                                                                                  \
-    {                                                                                              \
-        .max_code = 31, .has_offset = true                                                         \
-    }
-
-static void mul_sym32_1(const struct mul_args *a)
-{
-    mul_tokens(a, 1, KIND_SYM32);
-}
-
-static void mul_sym32_2(const struct mul_args *a)
-{
-    mul_tokens(a, 2, KIND_SYM32);
-}
-
-static void mul_sym32_4(const struct mul_args *a)
-{
-    mul_tokens(a, 4, KIND_SYM32);
-}
-
-static void mul_sym32_max(const struct mul_args *a)
-{
-    mul_tokens(a, DOT_TOKENS, KIND_SYM32);
-}
-
-static mul_fn *const mul_sym32[] = {mul_sym32_max, mul_sym32_4, mul_sym32_2, mul_sym32_1};
-
-/* Q8_0, IQ4_NL, IQ4_XS */
-#define KIND_BYTE32                                                                                \
-    (struct kind)                                                                                  \
-    {                                                                                              \
-        .max_code = 255, .has_offset = SIGNED_OFFSET != 0                                          \
-    }
-
-static void mul_byte32_1(const struct mul_args *a)
-{
-    mul_tokens(a, 1, KIND_BYTE32);
-}
-
-static void mul_byte32_2(const struct mul_args *a)
-{
-    mul_tokens(a, 2, KIND_BYTE32);
-}
-
-static void mul_byte32_4(const struct mul_args *a)
-{
-    mul_tokens(a, 4, KIND_BYTE32);
-}
-
-static void mul_byte32_max(const struct mul_args *a)
-{
-    mul_tokens(a, DOT_TOKENS, KIND_BYTE32);
-}
-
-static mul_fn *const mul_byte32[] = {mul_byte32_max, mul_byte32_4, mul_byte32_2, mul_byte32_1};
-
-/* Q4_1, Q5_1, Q4_K, Q5_K */
-#define KIND_MIN32                                                                                 \
-    (struct kind)                                                                                  \
-    {                                                                                              \
-        .max_code = 31, .has_min = true                                                            \
-    }
-
-static void mul_min32_1(const struct mul_args *a)
-{
-    mul_tokens(a, 1, KIND_MIN32);
-}
-
-static void mul_min32_2(const struct mul_args *a)
-{
-    mul_tokens(a, 2, KIND_MIN32);
-}
-
-static void mul_min32_4(const struct mul_args *a)
-{
-    mul_tokens(a, 4, KIND_MIN32);
-}
-
-static void mul_min32_max(const struct mul_args *a)
-{
-    mul_tokens(a, DOT_TOKENS, KIND_MIN32);
-}
-
-static mul_fn *const mul_min32[] = {mul_min32_max, mul_min32_4, mul_min32_2, mul_min32_1};
-
-/* Q3_K, Q6_K */
-#define KIND_SYM16                                                                                 \
-    (struct kind)                                                                                  \
-    {                                                                                              \
-        .max_code = 63, .has_offset = true, .per16 = true                                          \
-    }
-
-static void mul_sym16_1(const struct mul_args *a)
-{
-    mul_tokens(a, 1, KIND_SYM16);
-}
-
-static void mul_sym16_2(const struct mul_args *a)
-{
-    mul_tokens(a, 2, KIND_SYM16);
-}
-
-static void mul_sym16_4(const struct mul_args *a)
-{
-    mul_tokens(a, 4, KIND_SYM16);
-}
-
-static void mul_sym16_max(const struct mul_args *a)
-{
-    mul_tokens(a, DOT_TOKENS, KIND_SYM16);
-}
-
-static mul_fn *const mul_sym16[] = {mul_sym16_max, mul_sym16_4, mul_sym16_2, mul_sym16_1};
-
-/* Q2_K */
-#define KIND_MIN16                                                                                 \
-    (struct kind)                                                                                  \
-    {                                                                                              \
-        .max_code = 31, .per16 = true, .has_min = true                                             \
-    }
-
-static void mul_min16_1(const struct mul_args *a)
-{
-    mul_tokens(a, 1, KIND_MIN16);
-}
-
-static void mul_min16_2(const struct mul_args *a)
-{
-    mul_tokens(a, 2, KIND_MIN16);
-}
-
-static void mul_min16_4(const struct mul_args *a)
-{
-    mul_tokens(a, 4, KIND_MIN16);
-}
-
-static void mul_min16_max(const struct mul_args *a)
-{
-    mul_tokens(a, DOT_TOKENS, KIND_MIN16);
-}
-
-static mul_fn *const mul_min16[] = {mul_min16_max, mul_min16_4, mul_min16_2, mul_min16_1};
 
 #endif

@@ -72,4 +72,50 @@ RZ_INLINE vint lane_sbyte(vint v, int i)
     return vi_sra(vi_sll(v, 24 - 8 * (unsigned)i), 24);
 }
 
+/* Q4_0, Q5_0. */
+RZ_INLINE struct kind kind_sym32(void)
+{
+    return (struct kind){.max_code = 31, .has_offset = true};
+}
+
+/* Q8_0, IQ4_NL, IQ4_XS. */
+RZ_INLINE struct kind kind_byte32(void)
+{
+    return (struct kind){.max_code = 255, .has_offset = SIGNED_OFFSET != 0};
+}
+
+/* Q4_1, Q5_1, Q4_K, Q5_K. */
+RZ_INLINE struct kind kind_min32(void)
+{
+    return (struct kind){.max_code = 31, .has_min = true};
+}
+
+/* Q3_K, Q6_K. */
+RZ_INLINE struct kind kind_sym16(void)
+{
+    return (struct kind){.max_code = 63, .has_offset = true, .per16 = true};
+}
+
+/* Q2_K. */
+RZ_INLINE struct kind kind_min16(void)
+{
+    return (struct kind){.max_code = 31, .per16 = true, .has_min = true};
+}
+
+/* -offset for the sums' low half (columns 0-15) and high half (16-31), as vi_madd16 takes them. */
+RZ_INLINE vint sum_factors(int factor, bool low, bool high)
+{
+    return vi_set1(
+        (int)((low ? (uint32_t)factor & 0xFFFF : 0) | (high ? (uint32_t)factor << 16 : 0)));
+}
+
+RZ_INLINE vflt apply_factors(vint dot, vint sum, vflt p, const float *scale, const float *min,
+                             const struct kind k)
+{
+    vflt dot_f = vf_from_int(dot);
+    if (!k.has_min)
+        return vf_fma(dot_f, vf_load(scale), p);
+    return vf_fnma(vf_from_int(sum), vf_load(min), vf_fma(dot_f, vf_load(scale), p));
+}
+
 #endif

@@ -133,21 +133,6 @@ RZ_INLINE void vi_load_rows(const uint8_t *const row[LANES], size_t off, vint v[
     v[3] = _mm512_unpackhi_epi64(ab, cd);
 }
 
-/* d[t] += the product of 16 columns, for n_tokens rows of x that lie x_stride apart. code: four
- * vectors of 4 columns x LANES rows, unsigned; exact (the sum of 4 products is below 2^18). */
-RZ_INLINE void vi_dot16(vint *d, int n_tokens, const uint8_t *code, const int8_t *x,
-                        size_t x_stride, int max_code)
-{
-    (void)max_code;
-    RZ_UNROLL
-    for (int g = 0; g < 4; g++) {
-        vint w = vi_load(code + 64 * g);
-        RZ_UNROLL
-        for (int t = 0; t < n_tokens; t++)
-            d[t] = _mm512_dpbusd_epi32(d[t], w, vi_bcast(x + (size_t)t * x_stride + 4 * g));
-    }
-}
-
 /* How 8-bit weights are kept in a panel: as unsigned, 128 too large. */
 enum {
     SIGNED_OFFSET = 128
@@ -197,24 +182,6 @@ RZ_INLINE vflt vf_load_f16_rows(const uint8_t *const row[LANES], size_t off)
     __m128i hi = _mm_set_epi16((short)h[15], (short)h[14], (short)h[13], (short)h[12], (short)h[11],
                                (short)h[10], (short)h[9], (short)h[8]);
     return _mm512_cvtph_ps(_mm256_set_m128i(hi, lo));
-}
-
-RZ_INLINE __m256i from_signed8_256(__m256i v)
-{
-    return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80));
-}
-
-/* Products of 32 codes with 32 of x, summed by fours. */
-RZ_INLINE __m256i dot_256(__m256i code, __m256i x, int max_code)
-{
-    (void)max_code;
-    return _mm256_dpbusd_epi32(_mm256_setzero_si256(), code, x);
-}
-
-/* LANES rows from two vectors of 8. */
-RZ_INLINE vint vi_join(const __m256i half[2])
-{
-    return _mm512_inserti64x4(_mm512_castsi256_si512(half[0]), half[1], 1);
 }
 
 #endif

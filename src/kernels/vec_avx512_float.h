@@ -16,7 +16,7 @@ RZ_INLINE void vf_store(float *p, vflt v)
 
 RZ_INLINE __mmask16 vf_mask(uint32_t n)
 {
-    return n >= LANES ? (__mmask16)0xFFFF : (__mmask16)((1u << n) - 1);
+    return (__mmask16)(n >= LANES ? 0xFFFFu : (1u << n) - 1u);
 }
 
 /* The first n (at most LANES) elements, the rest zero; touches no other. */

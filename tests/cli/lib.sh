@@ -2,6 +2,10 @@
 # Each test ends with `finish`, which prints "N passed, N failed" and sets the exit status.
 # shellcheck shell=sh disable=SC2034
 : "${APR:?set APR to the apr executable}" "${RZ_SOURCE_DIR:?set RZ_SOURCE_DIR to the source tree}"
+[ -x "$APR" ] || {
+    echo "there is no executable $APR"
+    exit 1
+}
 export LC_ALL=C.UTF-8
 export TERM=dumb
 unset XDG_STATE_HOME

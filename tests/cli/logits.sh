@@ -4,7 +4,7 @@
 text='The capital of France is'
 ids=$("$APR" tokenize demo "$text" | tr ' ' ',')
 n=$(echo "$ids" | tr ',' '\n' | wc -l | tr -d ' ')
-vocab=4096
+vocab=$("$APR" inspect demo | awk '$1 == "vocab_size" { print $2 }')
 
 run 0 logits demo "$text"
 same "$(wc -l <"$out" | tr -d ' ')" 11 'lines of the top ten'
@@ -14,7 +14,7 @@ run 0 logits demo --ids "$ids"
 same "$(cat "$out")" "$(cat "$dir/text")" 'the top ten of text and of ids'
 
 run 0 logits demo "$text" --json -o "$dir/last.f32"
-json 'd["n_vocab"] == '$vocab' and d["tokens"] == ['"$ids"']'
+json 'd["n_vocab"] == '"$vocab"' and d["tokens"] == ['"$ids"']'
 json 'len(d["positions"]) == 1 and d["positions"][0]["position"] == '"$n"' - 1'
 json '[t["id"] for t in d["positions"][0]["top"]][0] == '"$first"
 json 'all(set(t) == {"id","piece","logit","probability"} for t in d["positions"][0]["top"])'
@@ -86,7 +86,7 @@ run 2 logits demo --ids 1 text
 run 2 logits demo --ids ''
 run 2 logits demo ''
 run 2 logits demo --ids 1,x
-run 2 logits demo --ids $vocab
+run 2 logits demo --ids "$vocab"
 err_has 'outside the vocabulary'
 run 2 logits demo --ids 1 -o - --json
 run 9 logits demo --ids 1 --gpu

@@ -3,8 +3,8 @@
  * For each CPU level that this machine has, every slot of the kernel table that differs from the
  * level below is compared with results computed here in double. Buffers are exactly sized: a
  * guard page follows each, canaries surround it. Bounds are derived, not tuned: see each check. */
-#ifndef CHECK_KERNELS_H
-#define CHECK_KERNELS_H
+#ifndef RZ_TESTS_KERNELS_CHECK_KERNELS_H
+#define RZ_TESTS_KERNELS_CHECK_KERNELS_H
 
 #include "base/rng.h"
 #include "kernels/kernels.h"
