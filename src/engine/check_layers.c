@@ -103,8 +103,9 @@ static rz_status check_projection(struct check *c, int layer, const struct rz_re
     struct rz_ref *r = &c->ref;
     struct rz_ref_mat y;
     const rz_tensor *norm = norms[which] ? rz_ref_tensor(r, layer, norms[which]) : NULL;
-    RZ_TRY(rz_ref_linear(r, rz_ref_tensor(r, layer, weights[which]), 0,
-                         rz_ref_tensor(r, layer, biases[which]), x, &y, err));
+    const struct rz_ref_weight w = {.w = rz_ref_tensor(r, layer, weights[which]),
+                                    .bias = rz_ref_tensor(r, layer, biases[which])};
+    RZ_TRY(rz_ref_linear(r, w, x, &y, err));
     rz_status status = norm ? rz_ref_norm(r, norm, &y, err) : RZ_OK;
     if (!status)
         compare_at(c, CHECK_QKV, points[which], layer, &y, weights[which]);
@@ -138,11 +139,13 @@ static rz_status check_rope(struct check *c, int layer, rz_error *err)
     return RZ_OK;
 }
 
-/* before + added against the stream after it. */
+/* What entered the block plus what the block adds, against the stream after it. */
 static rz_status check_residual(struct check *c, enum check_stage stage, int layer,
-                                struct rz_ref_mat *before, enum rz_tap_point added,
-                                enum rz_tap_point after, rz_error *err)
+                                const struct rz_ref_mat *before, rz_error *err)
 {
+    bool attention = stage == CHECK_ATTENTION;
+    enum rz_tap_point added = attention ? RZ_TAP_ATTN_OUT : RZ_TAP_FFN_OUT;
+    enum rz_tap_point after = attention ? RZ_TAP_ATTN_RESID : RZ_TAP_LAYER;
     struct rz_ref_mat y;
     RZ_TRY(check_point(c, added, layer, &y, err));
     for (size_t i = 0; i < (size_t)y.n_rows * y.n_cols; i++) {
@@ -190,12 +193,12 @@ static rz_status check_scores(struct check *c, int layer, rz_error *err)
 
 static rz_status check_attention(struct check *c, int layer, rz_error *err)
 {
+    const struct rz_ref_weight wo = {.w = rz_ref_tensor(&c->ref, layer, "attn_output.weight")};
     struct rz_ref_mat x = {0}, y = {0};
     RZ_TRY(check_scores(c, layer, err));
     rz_status status = check_point(c, RZ_TAP_ATTN, layer, &x, err);
     if (!status)
-        status = rz_ref_linear(&c->ref, rz_ref_tensor(&c->ref, layer, "attn_output.weight"), 0,
-                               NULL, &x, &y, err);
+        status = rz_ref_linear(&c->ref, wo, &x, &y, err);
     if (!status)
         compare_at(c, CHECK_ATTENTION, RZ_TAP_ATTN_OUT, layer, &y, "attn_output.weight");
     rz_ref_mat_fini(&x);
@@ -203,8 +206,7 @@ static rz_status check_attention(struct check *c, int layer, rz_error *err)
     if (!status)
         status = stream_before(c, layer, &x, err);
     if (!status)
-        status =
-            check_residual(c, CHECK_ATTENTION, layer, &x, RZ_TAP_ATTN_OUT, RZ_TAP_ATTN_RESID, err);
+        status = check_residual(c, CHECK_ATTENTION, layer, &x, err);
     rz_ref_mat_fini(&x);
     return status;
 }
@@ -230,7 +232,7 @@ static rz_status check_ffn(struct check *c, int layer, rz_error *err)
     if (!status)
         status = check_point(c, RZ_TAP_ATTN_RESID, layer, &x, err);
     if (!status)
-        status = check_residual(c, CHECK_FFN, layer, &x, RZ_TAP_FFN_OUT, RZ_TAP_LAYER, err);
+        status = check_residual(c, CHECK_FFN, layer, &x, err);
     rz_ref_mat_fini(&x);
     return status;
 }

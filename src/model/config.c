@@ -79,6 +79,10 @@ static rz_status read_sizes(struct reader *r, rz_model_info *m)
                        rz_file_path(r->file), m->head_dim, RZ_MAX_HEAD_DIM);
     if (value_length != m->head_dim)
         return refuse(r, "different key and value lengths");
+    bool causal = true, found;
+    RZ_TRY(rz_file_get_bool(r->file, arch_key(r, "attention.causal"), &causal, &found, r->err));
+    if (!causal)
+        return refuse(r, "attention that sees later tokens");
     return RZ_OK;
 }
 
@@ -161,7 +165,13 @@ static rz_status read_scaling(struct reader *r, struct rz_config *c)
 static rz_status read_rope(struct reader *r, struct rz_config *c)
 {
     rz_model_info *m = &c->info;
+    bool neox = false, found;
     m->rope_type = r->arch->rope_type;
+    /* GGUF's llama files have the rows of Q and K permuted for adjacent pairs; Hugging Face's have
+     * not, and the reader moves no data. */
+    RZ_TRY(rz_file_get_bool(r->file, arch_key(r, "rope.neox"), &neox, &found, r->err));
+    if (neox)
+        m->rope_type = RZ_ROPE_NEOX;
     m->rope_theta = 10000;
     m->rope_n_rot = m->head_dim;
     RZ_TRY(read_f32(r, "rope.freq_base", &m->rope_theta, true));

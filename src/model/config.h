@@ -4,13 +4,14 @@
 
 #include <realizar/model.h>
 
-/* Limits on what a file may declare; each is well above any published model's. */
+/* Limits on what a file may declare; each is well above any published model's. The widest row times
+ * the engine's largest batch (2^14) still fits 32 bits, in which elementwise work is counted. */
 enum {
     RZ_MAX_LAYERS = 512,
     RZ_MAX_HEADS = 1024,
     RZ_MAX_HEAD_DIM = 512,
     RZ_MAX_EMBD = 1 << 17,
-    RZ_MAX_FF = 1 << 20,
+    RZ_MAX_FF = 1 << 17,
     RZ_MAX_VOCAB = 1 << 22,
     RZ_MAX_CTX = 1 << 24,
     RZ_MAX_EXPERTS = 1024

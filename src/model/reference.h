@@ -57,10 +57,15 @@ const rz_tensor *rz_ref_tensor(const struct rz_ref *r, int layer, const char *su
 RZ_MUST_USE rz_status rz_ref_embed(const struct rz_ref *r, const int32_t *ids, uint32_t n,
                                    bool with_var, struct rz_ref_mat *out, rz_error *err);
 
-/* y = W x + bias, W being matrix i_stack of the tensor; bias may be NULL. */
-RZ_MUST_USE rz_status rz_ref_linear(struct rz_ref *r, const rz_tensor *w, uint32_t i_stack,
-                                    const rz_tensor *bias, const struct rz_ref_mat *x,
-                                    struct rz_ref_mat *out, rz_error *err);
+/* A matrix: number i_stack of the tensor; bias may be NULL. */
+struct rz_ref_weight {
+    const rz_tensor *w, *bias;
+    uint32_t i_stack;
+};
+/* y = W x + bias */
+RZ_MUST_USE rz_status rz_ref_linear(struct rz_ref *r, struct rz_ref_weight weight,
+                                    const struct rz_ref_mat *x, struct rz_ref_mat *out,
+                                    rz_error *err);
 
 /* In place: RMSNorm of each run of as many columns as the weight is long. */
 RZ_MUST_USE rz_status rz_ref_norm(const struct rz_ref *r, const rz_tensor *weight,

@@ -34,16 +34,21 @@ struct ffn {
     uint32_t i_stack;
 };
 
+static struct rz_ref_weight of_stack(const rz_tensor *w, const struct ffn *f)
+{
+    return (struct rz_ref_weight){.w = w, .i_stack = f->i_stack};
+}
+
 static rz_status gated(struct rz_ref *r, const struct ffn *f, const struct rz_ref_mat *x,
                        struct rz_ref_mat *out, rz_error *err)
 {
     struct rz_ref_mat g = {0}, u = {0};
-    rz_status status = rz_ref_linear(r, f->gate, f->i_stack, NULL, x, &g, err);
+    rz_status status = rz_ref_linear(r, of_stack(f->gate, f), x, &g, err);
     if (!status)
-        status = rz_ref_linear(r, f->up, f->i_stack, NULL, x, &u, err);
+        status = rz_ref_linear(r, of_stack(f->up, f), x, &u, err);
     if (!status) {
         gate_rows(&g, &u);
-        status = rz_ref_linear(r, f->down, f->i_stack, NULL, &g, out, err);
+        status = rz_ref_linear(r, of_stack(f->down, f), &g, out, err);
     }
     rz_ref_mat_fini(&g);
     rz_ref_mat_fini(&u);
@@ -173,7 +178,7 @@ static rz_status shared(struct rz_ref *r, int layer, const struct rz_ref_mat *x,
     struct rz_ref_mat y = {0}, g = {0};
     rz_status status = gated(r, &f, x, &y, err);
     if (!status)
-        status = rz_ref_linear(r, gate, 0, NULL, x, &g, err);
+        status = rz_ref_linear(r, (struct rz_ref_weight){.w = gate}, x, &g, err);
     for (uint32_t m = 0; !status && m < x->n_rows; m++) {
         double s = sigmoid(g.v[m]), slope = s * (1 - s), var_s = 0;
         if (g.var)
@@ -194,8 +199,8 @@ static rz_status experts(struct rz_ref *r, int layer, const struct rz_ref_mat *x
                          struct rz_ref_mat *out, bool *unsure, rz_error *err)
 {
     struct rz_ref_mat weights = {0};
-    rz_status status =
-        rz_ref_linear(r, rz_ref_tensor(r, layer, "ffn_gate_inp.weight"), 0, NULL, x, &weights, err);
+    const struct rz_ref_weight router = {.w = rz_ref_tensor(r, layer, "ffn_gate_inp.weight")};
+    rz_status status = rz_ref_linear(r, router, x, &weights, err);
     if (!status)
         status = rz_ref_mat_init(out, x->n_rows, x->n_cols, x->var != NULL, err);
     if (!status) {
@@ -273,8 +278,9 @@ static rz_status project(struct run *run, int layer, const struct rz_ref_mat *no
     struct rz_ref *r = run->r;
     char name[] = "attn_?.weight", bias[] = "attn_?.bias", norm[] = "attn_?_norm.weight";
     name[5] = bias[5] = norm[5] = which;
-    RZ_TRY(rz_ref_linear(r, rz_ref_tensor(r, layer, name), 0, rz_ref_tensor(r, layer, bias), normed,
-                         out, err));
+    const struct rz_ref_weight w = {.w = rz_ref_tensor(r, layer, name),
+                                    .bias = rz_ref_tensor(r, layer, bias)};
+    RZ_TRY(rz_ref_linear(r, w, normed, out, err));
     const rz_tensor *norm_weight = rz_ref_tensor(r, layer, norm);
     return norm_weight ? rz_ref_norm(r, norm_weight, out, err) : RZ_OK;
 }
@@ -295,6 +301,7 @@ static rz_status attend_half(struct run *run, struct rz_ref_mat qkv[3], bool noi
 static rz_status attention_block(struct run *run, int layer, rz_error *err)
 {
     struct rz_ref *r = run->r;
+    const struct rz_ref_weight wo = {.w = rz_ref_tensor(r, layer, "attn_output.weight")};
     struct rz_ref_mat normed = {0}, qkv[3] = {{0}}, mixed = {0}, out = {0};
     rz_status status = copy_mat(&run->x, &normed, err);
     if (!status)
@@ -312,8 +319,7 @@ static rz_status attention_block(struct run *run, int layer, rz_error *err)
     for (int noisy = 0; !status && noisy < 2; noisy++)
         status = attend_half(run, qkv, noisy, &mixed, err);
     if (!status)
-        status = rz_ref_linear(r, rz_ref_tensor(r, layer, "attn_output.weight"), 0, NULL, &mixed,
-                               &out, err);
+        status = rz_ref_linear(r, wo, &mixed, &out, err);
     if (!status)
         add_mat(&run->x, &out);
     rz_ref_mat_fini(&normed);
@@ -345,7 +351,7 @@ rz_status rz_ref_head(struct rz_ref *r, const struct rz_ref_mat *x, struct rz_re
     const rz_tensor *head = rz_ref_tensor(r, -1, "output.weight");
     if (!head)
         head = rz_ref_tensor(r, -1, "token_embd.weight");
-    return rz_ref_linear(r, head, 0, NULL, x, out, err);
+    return rz_ref_linear(r, (struct rz_ref_weight){.w = head}, x, out, err);
 }
 
 /* Final norm and head of the wanted rows, exact and noisy. */
@@ -357,7 +363,7 @@ static rz_status wanted_logits(struct run *run, const struct rz_ref_prompt *prom
     RZ_TRY(rz_ref_mat_init(&x, 2 * n, d, false, err));
     x.noisy_from = n;
     for (uint32_t i = 0; i < 2 * n; i++) {
-        size_t row = prompt->rows[i % n] + (i < n ? 0 : prompt->n);
+        size_t row = i < n ? prompt->rows[i] : prompt->rows[i - n] + prompt->n;
         memcpy(x.v + (size_t)i * d, run->x.v + row * d, d * sizeof *x.v);
     }
     rz_status status =
@@ -382,8 +388,8 @@ rz_status rz_ref_forward(struct rz_ref *r, const struct rz_ref_prompt *prompt,
         goto done;
     }
     for (uint32_t i = 0; i < 2 * n; i++) {
-        twice[i] = prompt->ids[i % n];
-        run.pos[i] = i % n;
+        run.pos[i] = i < n ? i : i - n;
+        twice[i] = prompt->ids[run.pos[i]];
     }
     status = rz_ref_embed(r, twice, 2 * n, false, &run.x, err);
     run.x.noisy_from = n;

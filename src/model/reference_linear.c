@@ -18,10 +18,10 @@ struct job {
     const char *data; /* of the matrix */
     uint64_t row_bytes;
     uint32_t n_rows, n_cols, n_tiles;
-    const double *x, *var; /* [n_tiles][n_cols][TILE]; var NULL: not tracked */
-    const double *norm;    /* [n_tiles * TILE] |x| of each row */
-    const float *bias;     /* [n_rows] or NULL */
-    float *scratch;        /* [n_threads][2][n_cols] */
+    double *x, *var;   /* [n_tiles][n_cols][TILE]; var NULL: not tracked */
+    double *norm;      /* [n_tiles * TILE] |x| of each row */
+    const float *bias; /* [n_rows] or NULL */
+    float *scratch;    /* [n_threads][2][n_cols] */
     struct rz_ref_mat *out;
 };
 
@@ -97,8 +97,7 @@ static void rows_part(void *ctx, unsigned i_thread, unsigned n_threads)
 
 /* Writes row m of x into the tiles, with the error that rounding it for this type of weights makes:
  * as a variance, or at random in a noisy row. */
-static void load_row(struct rz_ref *r, const struct job *j, const struct rz_ref_mat *x, uint32_t m,
-                     double *tiles, double *var_tiles, double *norm)
+static void load_row(struct rz_ref *r, const struct job *j, const struct rz_ref_mat *x, uint32_t m)
 {
     const double *v = x->v + (size_t)m * x->n_cols;
     size_t base = (size_t)(m / TILE) * x->n_cols * TILE + m % TILE;
@@ -113,12 +112,12 @@ static void load_row(struct rz_ref *r, const struct job *j, const struct rz_ref_
         if (m >= x->noisy_from)
             value += (2 * rz_rng_unit(&r->rng) - 1) *
                      fmax(sigma * sqrt(3), 0x1p-21 * fabs(value)); /* uniform */
-        tiles[base + (size_t)c * TILE] = value;
+        j->x[base + (size_t)c * TILE] = value;
         sum += value * value;
-        if (var_tiles)
-            var_tiles[base + (size_t)c * TILE] = sigma * sigma + x->var[(size_t)m * x->n_cols + c];
+        if (j->var)
+            j->var[base + (size_t)c * TILE] = sigma * sigma + x->var[(size_t)m * x->n_cols + c];
     }
-    norm[m] = sqrt(sum);
+    j->norm[m] = sqrt(sum);
 }
 
 static rz_status prepare(struct rz_ref *r, struct job *j, const struct rz_ref_mat *x,
@@ -129,21 +128,19 @@ static rz_status prepare(struct rz_ref *r, struct job *j, const struct rz_ref_ma
     *memory = calloc(n_all + n_threads * x->n_cols, sizeof **memory);
     if (!*memory)
         return rz_fail_nomem(err, n_all * sizeof **memory, "the float64 reference");
-    double *tiles = *memory, *var = x->var ? tiles + n_x : NULL;
-    double *norm = *memory + n_all - j->n_tiles * TILE;
-    j->x = tiles;
-    j->var = var;
-    j->norm = norm;
+    j->x = *memory;
+    j->var = x->var ? *memory + n_x : NULL;
+    j->norm = *memory + n_all - j->n_tiles * TILE;
     j->scratch = (float *)(void *)(*memory + n_all); /* two floats where a double would be */
     for (uint32_t m = 0; m < x->n_rows; m++)
-        load_row(r, j, x, m, tiles, var, norm);
+        load_row(r, j, x, m);
     return RZ_OK;
 }
 
-rz_status rz_ref_linear(struct rz_ref *r, const rz_tensor *w, uint32_t i_stack,
-                        const rz_tensor *bias, const struct rz_ref_mat *x, struct rz_ref_mat *out,
-                        rz_error *err)
+rz_status rz_ref_linear(struct rz_ref *r, struct rz_ref_weight weight, const struct rz_ref_mat *x,
+                        struct rz_ref_mat *out, rz_error *err)
 {
+    const rz_tensor *w = weight.w, *bias = weight.bias;
     struct job j = {
         .dtype = w->dtype,
         .n_rows = w->n_dims > 1 ? (uint32_t)w->shape[w->n_dims - 2] : 1,
@@ -154,7 +151,7 @@ rz_status rz_ref_linear(struct rz_ref *r, const rz_tensor *w, uint32_t i_stack,
     RZ_ASSERT(j.n_cols == x->n_cols);
     j.row_bytes =
         (uint64_t)j.n_cols / rz_dtype_block_len(w->dtype) * rz_dtype_block_bytes(w->dtype);
-    j.data = (const char *)w->data + (size_t)i_stack * j.n_rows * j.row_bytes;
+    j.data = (const char *)w->data + (size_t)weight.i_stack * j.n_rows * j.row_bytes;
     RZ_TRY(rz_ref_mat_init(out, x->n_rows, j.n_rows, x->var != NULL, err));
     out->noisy_from = x->noisy_from;
     double *memory = NULL;

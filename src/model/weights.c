@@ -46,8 +46,10 @@ static rz_status missing(struct binder *b)
 }
 
 /* Expects shape [s0][s1][s2] without the leading zeros (an absent dimension is given as 0). Leading
- * dimensions of 1 in the file do not count: writers differ on [n] and [1][n]. */
-static rz_status check_shape(struct binder *b, const rz_tensor *t, const uint32_t s[3])
+ * dimensions of 1 in the file do not count, since writers differ on [n] and [1][n]: *out is the
+ * tensor without them. */
+static rz_status check_shape(struct binder *b, const rz_tensor *t, const uint32_t s[3],
+                             rz_tensor *out)
 {
     uint64_t want[3] = {1, 1, 1}, have[3] = {1, 1, 1};
     uint32_t n = 0, n_have = 0, first = 0;
@@ -59,8 +61,13 @@ static rz_status check_shape(struct binder *b, const rz_tensor *t, const uint32_
         first++;
     for (uint32_t i = first; i < t->n_dims && n_have < 3; i++)
         have[n_have++] = t->shape[i];
-    if (t->n_dims - first == n && memcmp(want, have, sizeof want) == 0)
+    if (t->n_dims - first == n && memcmp(want, have, sizeof want) == 0) {
+        *out = *t;
+        out->n_dims = n;
+        for (uint32_t i = 0; i < RZ_MAX_DIMS; i++)
+            out->shape[i] = i < n ? want[i] : 1;
         return RZ_OK;
+    }
     return rz_fail(b->err, RZ_EFORMAT,
                    "%s: tensor %s has %u dimensions [%" PRIu64 ", %" PRIu64 ", %" PRIu64
                    "], expected %u: [%" PRIu64 ", %" PRIu64 ", %" PRIu64 "]",
@@ -71,11 +78,12 @@ static rz_status check_shape(struct binder *b, const rz_tensor *t, const uint32_
 static rz_status bind_stack(struct binder *b, const char *suffix, const uint32_t shape[3],
                             struct rz_weight *out)
 {
+    rz_tensor plain;
     const rz_tensor *t = find(b, suffix);
     if (!t)
         return missing(b);
-    RZ_TRY(check_shape(b, t, shape));
-    return b->w->backend->ops->load(b->w->backend, t, out, b->err);
+    RZ_TRY(check_shape(b, t, shape, &plain));
+    return b->w->backend->ops->load(b->w->backend, &plain, out, b->err);
 }
 
 static rz_status bind_matrix(struct binder *b, const char *suffix, uint32_t n_rows, uint32_t n_cols,
@@ -88,11 +96,12 @@ static rz_status bind_matrix(struct binder *b, const char *suffix, uint32_t n_ro
 static rz_status bind_vector(struct binder *b, const char *suffix, uint32_t n, bool optional,
                              const float **out)
 {
+    rz_tensor plain;
     const rz_tensor *t = find(b, suffix);
     *out = NULL;
     if (!t)
         return optional ? RZ_OK : missing(b);
-    RZ_TRY(check_shape(b, t, (const uint32_t[3]){0, 0, n}));
+    RZ_TRY(check_shape(b, t, (const uint32_t[3]){0, 0, n}, &plain));
     float *host = malloc(n * sizeof *host);
     if (!host)
         return rz_fail_nomem(b->err, n * sizeof *host, t->name);
@@ -165,12 +174,16 @@ static rz_status bind_rope(struct binder *b)
         return rz_fail_nomem(b->err, 2 * n * sizeof *host, "the rotary frequencies");
     struct rz_backend *be = w->backend;
     rz_status status = RZ_OK;
-    if (factors) {
+    if (factors && m->rope_scaling != RZ_ROPE_SCALING_NONE && m->rope_factor != 1) {
+        status = rz_fail(b->err, RZ_ELOAD,
+                         "%s: rope_freqs.weight beside another rope scaling is not supported",
+                         rz_file_path(b->file));
+    } else if (factors) {
         be->ops->download(be, host + n, factors, n * sizeof *host);
         m->rope_scaling = RZ_ROPE_SCALING_FACTORS;
         m->rope_factor = 1;
     }
-    for (uint32_t i = 0; factors && i < n; i++) {
+    for (uint32_t i = 0; factors && !status && i < n; i++) {
         if (!(host[n + i] > 0))
             status = rz_fail(b->err, RZ_EFORMAT, "%s: rope_freqs.weight element %u is not positive",
                              rz_file_path(b->file), i);
@@ -200,7 +213,8 @@ static rz_status bind_globals(struct binder *b)
     return bind_rope(b);
 }
 
-/* One device allocation for every vector: those of the file and the rotary frequencies. */
+/* One device allocation for every vector: those of the file and the rotary frequencies. Counts
+ * whatever check_shape takes for a vector, that is [n], [1][n] ... */
 static rz_status alloc_vectors(struct binder *b)
 {
     size_t n = b->w->config.info.rope_n_rot / 2;
@@ -211,7 +225,7 @@ static rz_status alloc_vectors(struct binder *b)
         for (uint32_t d = 0; d < t->n_dims; d++)
             n_elements *= t->shape[d]; /* fits: the file was validated */
         b->w->config.info.n_params += n_elements;
-        if (t->n_dims == 1)
+        if (n_elements == t->shape[t->n_dims - 1])
             n += (size_t)n_elements;
     }
     struct rz_backend *be = b->w->backend;

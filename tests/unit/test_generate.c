@@ -270,7 +270,7 @@ static void test_stops_in_text(void **state)
     feed_prompt(f);
     rz_generation whole = generate(f, &o, &h);
     assert_true(whole.text.len > 30);
-    for (size_t begin = 0; begin + 9 < whole.text.len; begin += 4) {
+    for (size_t begin = 0; begin + 9 < whole.text.len; begin += 9) {
         for (size_t len = 1; len <= 9; len += 4) {
             char stop[16] = {0}, never[16] = {0};
             memcpy(stop, whole.text.data + begin, len);

@@ -1,13 +1,16 @@
 /* test_sampler.c - the sampler against a naive one in double that sorts everything, against exact
  * probabilities (chi-square), and against numbers computed by hand. */
 #include "base/rng.h"
+#include "support/gguf_build.h"
 
 #include <math.h>
 #include <realizar/sampler.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -447,6 +450,88 @@ static void test_bad_logits(void **state)
     }
 }
 
+/* ---- a file's recommendation --------------------------------------------------------------- */
+
+static rz_status options_of(struct gguf_build *b, rz_sampler_options *o, bool *found, rz_error *err)
+{
+    char folder[1024], path[1100];
+    const char *tmp = getenv("TMPDIR");
+    rz_file *file;
+    const float one = 1;
+    snprintf(folder, sizeof folder, "%s/rz-sampler-XXXXXX", tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/options.gguf", folder);
+    gb_tensor_f32(b, "x", 1, (const uint64_t[]){1}, &one);
+    assert_true(gb_write(b, path));
+    if (rz_file_open(&file, path, err))
+        fail_msg("%s", err->text);
+    rz_status status = rz_sampler_options_from_file(o, file, found, err);
+    rz_file_close(&file);
+    unlink(path);
+    rmdir(folder);
+    gb_fini(b);
+    return status;
+}
+
+static void test_options_from_file(void **state)
+{
+    (void)state;
+    struct gguf_build b;
+    rz_sampler_options o = rz_sampler_options_default();
+    rz_error err;
+    bool found = true;
+    o.top_k = 99;
+    gb_init(&b); /* silent: nothing changes */
+    assert_int_equal(options_of(&b, &o, &found, &err), RZ_OK);
+    assert_false(found);
+    assert_true(o.temperature == 0 && o.top_k == 99 && o.top_p == 1 && o.repeat_last_n == 64);
+
+    gb_init(&b); /* Qwen2.5's, as llama.cpp's converter writes them */
+    gb_f32(&b, "general.sampling.temp", 0.7f);
+    gb_i32(&b, "general.sampling.top_k", 20);
+    gb_f32(&b, "general.sampling.top_p", 0.8f);
+    gb_f32(&b, "general.sampling.min_p", 0.05f);
+    gb_f32(&b, "general.sampling.penalty_repeat", 1.05f);
+    gb_i32(&b, "general.sampling.penalty_last_n", -1);
+    assert_int_equal(options_of(&b, &o, &found, &err), RZ_OK);
+    assert_true(found);
+    assert_true(o.temperature == 0.7f && o.top_k == 20 && o.top_p == 0.8f && o.min_p == 0.05f);
+    assert_true(o.repeat_penalty == 1.05f && o.repeat_last_n == UINT32_MAX);
+
+    gb_init(&b); /* values that mean "off" there */
+    gb_f32(&b, "general.sampling.temp", -1);
+    gb_i32(&b, "general.sampling.top_k", -5);
+    gb_f32(&b, "general.sampling.top_p", 1.5f);
+    gb_u64(&b, "general.sampling.penalty_last_n", UINT64_MAX);
+    assert_int_equal(options_of(&b, &o, &found, &err), RZ_OK);
+    assert_true(o.temperature == 0 && o.top_k == 0 && o.top_p == 1);
+    assert_true(o.repeat_last_n == UINT32_MAX);
+    rz_sampler *s = new_sampler(10, &o); /* whatever the file says can be used */
+    rz_sampler_free(&s);
+}
+
+static void test_bad_options_in_file(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        struct gguf_build b;
+        rz_sampler_options o = rz_sampler_options_default(), before = o;
+        rz_error err = {0};
+        gb_init(&b);
+        gb_f32(&b, "general.sampling.temp", i == 0 ? NAN : 0.5f);
+        gb_f32(&b, "general.sampling.top_p", i == 1 ? 0 : 0.5f);
+        gb_f32(&b, "general.sampling.penalty_repeat", i == 2 ? -1 : 1);
+        if (i == 3)
+            gb_string(&b, "general.sampling.top_k", "many");
+        if (i == 4)
+            gb_u32(&b, "general.sampling.min_p", 1);
+        rz_status status = options_of(&b, &o, NULL, &err);
+        assert_int_equal(status, RZ_EFORMAT);
+        assert_non_null(strstr(err.text, "general.sampling."));
+        assert_memory_equal(&o, &before, sizeof o);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +545,8 @@ int main(void)
         cmocka_unit_test(test_bias),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_bad_logits),
+        cmocka_unit_test(test_options_from_file),
+        cmocka_unit_test(test_bad_options_in_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

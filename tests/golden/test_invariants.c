@@ -1,0 +1,315 @@
+/* test_invariants.c - results must not depend on how the work was cut: into feeds, threads,
+ * sequences of a batch, or with a cache that was cut back. */
+#include "support/golden.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+    N = 75 /* tokens: three KV blocks, the last one in part */
+};
+
+static const double float_tolerance = 1e-5;
+
+struct subject {
+    const char *path;
+    bool floats;
+};
+
+static const struct subject subjects[] = {
+    {"tests/golden/data/qwen2.gguf", true},
+    {"tests/golden/data/llama.gguf", true},
+    {"tests/golden/data/llama-window.gguf", true},
+    {"tests/golden/data/qwen3.gguf", true},
+    {"tests/golden/data/qwen2moe.gguf", true},
+    {"tests/golden/data/qwen3moe.gguf", true},
+    {"models/demo.gguf", false},
+};
+
+enum {
+    N_SUBJECTS = sizeof subjects / sizeof subjects[0]
+};
+
+static void open_subject(struct golden_run *r, const struct subject *s, uint32_t n_threads)
+{
+    char path[GOLDEN_PATH_MAX];
+    golden_repo_path(path, s->path);
+    golden_open(r, path, 0, n_threads);
+}
+
+static void make_ids(int32_t *ids, size_t n, uint32_t n_vocab, uint32_t seed)
+{
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)((i * 2654435761u + seed * 40503u + (i >> 2) * 97u) % n_vocab);
+}
+
+static void feed_all(struct golden_run *r, const int32_t *ids, size_t n, float *all)
+{
+    rz_error err;
+    if (rz_session_feed_all(r->session, ids, n, all, &err))
+        fail_msg("%s", err.text);
+}
+
+static float *new_logits(const struct golden_run *r, size_t n)
+{
+    float *x = malloc(n * r->n_vocab * sizeof *x);
+    assert_non_null(x);
+    return x;
+}
+
+/* Feeding one by one, or in uneven parts, gives after every token what one batch gives there. */
+static void test_feeds(void **state)
+{
+    (void)state;
+    static const size_t parts[] = {1, 2, 7, 32, 33};
+    int32_t ids[N];
+    for (int i = 0; i < N_SUBJECTS; i++) {
+        struct golden_run r;
+        open_subject(&r, &subjects[i], 2);
+        make_ids(ids, N, r.n_vocab, 1);
+        float *want = new_logits(&r, N), *got = new_logits(&r, N);
+        feed_all(&r, ids, N, want);
+        double worst = 0;
+        for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
+            rz_session_truncate(r.session, 0);
+            for (size_t done = 0; done < N; done += parts[p]) {
+                size_t n = N - done < parts[p] ? N - done : parts[p];
+                feed_all(&r, ids + done, n, got + done * r.n_vocab);
+                const float *last = got + (done + n - 1) * r.n_vocab;
+                assert_memory_equal(rz_session_logits(r.session), last, r.n_vocab * sizeof *last);
+            }
+            worst = fmax(worst, golden_max_diff(want, got, (size_t)N * r.n_vocab));
+        }
+        print_message("%-36s parts of 1, 2, 7, 32, 33 against one batch of %d: within %.2g\n",
+                      subjects[i].path, N, worst);
+        assert_true(worst <= (subjects[i].floats ? float_tolerance : 1e-3));
+        free(want);
+        free(got);
+        golden_close(&r);
+    }
+}
+
+/* The first n of a longer feed are not touched by what comes after: causality. */
+static void test_causal(void **state)
+{
+    (void)state;
+    int32_t ids[N];
+    for (int i = 0; i < N_SUBJECTS; i++) {
+        struct golden_run r;
+        open_subject(&r, &subjects[i], 2);
+        make_ids(ids, N, r.n_vocab, 2);
+        float *want = new_logits(&r, N), *got = new_logits(&r, N);
+        feed_all(&r, ids, N, want);
+        for (int cut = 1; cut < N; cut += 13) {
+            for (int j = cut; j < N; j++)
+                ids[j] = (int32_t)((uint32_t)(ids[j] + 1) % r.n_vocab);
+            rz_session_truncate(r.session, 0);
+            feed_all(&r, ids, N, got);
+            size_t n_same = (size_t)cut * r.n_vocab;
+            assert_memory_equal(got, want, n_same * sizeof *got);
+            assert_true(golden_max_diff(got + n_same, want + n_same, r.n_vocab) > 1e-3);
+            make_ids(ids, N, r.n_vocab, 2);
+        }
+        free(want);
+        free(got);
+        golden_close(&r);
+    }
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    int32_t ids[N];
+    for (int i = 0; i < N_SUBJECTS; i++) {
+        float *want = NULL;
+        for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
+            struct golden_run r;
+            open_subject(&r, &subjects[i], n_threads);
+            make_ids(ids, N, r.n_vocab, 3);
+            float *got = new_logits(&r, N);
+            feed_all(&r, ids, N - 5, got);
+            for (size_t j = N - 5; j < N; j++)
+                feed_all(&r, ids + j, 1, got + j * r.n_vocab);
+            if (want)
+                assert_memory_equal(got, want, (size_t)N * r.n_vocab * sizeof *got);
+            free(want);
+            want = got;
+            golden_close(&r);
+        }
+        free(want);
+    }
+    print_message("1, 2 and 3 threads: bit-identical logits of %d models\n", (int)N_SUBJECTS);
+}
+
+/* Three sequences of different lengths in shared steps: each as if it were alone. */
+static void test_sequences(void **state)
+{
+    (void)state;
+    enum {
+        N_SEQS = 3
+    };
+    static const size_t first[N_SEQS] = {40, 1, 17}, second[N_SEQS] = {1, 33, 2};
+    int32_t ids[N_SEQS][N];
+    for (int i = 0; i < N_SUBJECTS; i++) {
+        struct golden_run r;
+        rz_error err;
+        rz_engine *e;
+        rz_session *s[N_SEQS];
+        rz_feed feeds[N_SEQS];
+        open_subject(&r, &subjects[i], 2);
+        rz_engine_options o = rz_engine_options_default();
+        o.max_sessions = N_SEQS;
+        o.n_ctx = N;
+        assert_int_equal(rz_engine_new(&e, r.model, &o, &err), RZ_OK);
+        for (uint32_t j = 0; j < N_SEQS; j++) {
+            assert_int_equal(rz_session_new(&s[j], e, &err), RZ_OK);
+            make_ids(ids[j], N, r.n_vocab, 10 + j);
+        }
+        for (int step = 0; step < 2; step++) {
+            for (int j = 0; j < N_SEQS; j++)
+                feeds[j] = (rz_feed){.session = s[j],
+                                     .ids = ids[j] + (step ? first[j] : 0),
+                                     .n = step ? second[j] : first[j]};
+            if (rz_engine_step(e, feeds, N_SEQS, &err))
+                fail_msg("%s", err.text);
+            for (int j = 0; j < N_SEQS; j++) {
+                if (!step)
+                    golden_logits(&r, ids[j], first[j]);
+                else {
+                    golden_logits(&r, ids[j], first[j]);
+                    assert_int_equal(rz_session_feed(r.session, ids[j] + first[j], second[j], &err),
+                                     RZ_OK);
+                }
+                assert_memory_equal(rz_session_logits(s[j]), rz_session_logits(r.session),
+                                    r.n_vocab * sizeof(float));
+            }
+        }
+        for (int j = 0; j < N_SEQS; j++)
+            rz_session_free(&s[j]);
+        assert_true(rz_engine_kv_bytes_used(e) == 0); /* every block came back */
+        rz_engine_free(&e);
+        golden_close(&r);
+    }
+    print_message("three sequences in one step: bit-identical to each alone\n");
+}
+
+/* Cutting a sequence back and going on another way equals never having been elsewhere. */
+static void test_truncate(void **state)
+{
+    (void)state;
+    static const size_t cuts[] = {0, 1, 31, 32, 33, 64, 74};
+    int32_t ids[N], other[N];
+    for (int i = 0; i < N_SUBJECTS; i++) {
+        struct golden_run r, fresh;
+        rz_error err;
+        open_subject(&r, &subjects[i], 1);
+        open_subject(&fresh, &subjects[i], 1);
+        make_ids(ids, N, r.n_vocab, 4);
+        for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++) {
+            make_ids(other, N, r.n_vocab, 5);
+            memcpy(other, ids, cuts[c] * sizeof *ids);
+            golden_logits(&r, ids, N);
+            rz_session_truncate(r.session, cuts[c]);
+            assert_null(rz_session_logits(r.session));
+            assert_int_equal(rz_session_feed(r.session, other + cuts[c], N - cuts[c], &err), RZ_OK);
+            const float *want = golden_logits(&fresh, other, N);
+            double d = golden_max_diff(rz_session_logits(r.session), want, r.n_vocab);
+            assert_true(d <= (subjects[i].floats ? float_tolerance : 1e-3));
+            size_t n;
+            assert_memory_equal(rz_session_ids(r.session, &n), other, sizeof other);
+            assert_int_equal(n, N);
+        }
+        golden_close(&r);
+        golden_close(&fresh);
+    }
+}
+
+static void check_sync(struct golden_run *r, const int32_t *ids, size_t n, size_t want_reused)
+{
+    size_t reused = 999, n_now;
+    rz_error err;
+    if (rz_session_sync(r->session, ids, n, &reused, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(reused, want_reused);
+    assert_memory_equal(rz_session_ids(r->session, &n_now), ids, n * sizeof *ids);
+    assert_int_equal(n_now, n);
+    assert_non_null(rz_session_logits(r->session));
+}
+
+static void test_sync(void **state)
+{
+    (void)state;
+    struct golden_run r;
+    int32_t ids[N], other[N];
+    open_subject(&r, &subjects[0], 1);
+    make_ids(ids, N, r.n_vocab, 6);
+    memcpy(other, ids, sizeof ids);
+    other[40] = (other[40] + 1) % (int32_t)r.n_vocab;
+    check_sync(&r, ids, 50, 0);
+    check_sync(&r, ids, N, 50);   /* a turn feeds only what is new */
+    check_sync(&r, ids, N, N);    /* nothing new, logits still there */
+    check_sync(&r, other, N, 40); /* an edit */
+    check_sync(&r, ids, 30, 29);  /* shorter: the last token is fed again for its logits */
+    check_sync(&r, ids, 30, 30);
+    rz_session_truncate(r.session, 20);
+    check_sync(&r, ids, 20, 19);
+    golden_close(&r);
+}
+
+/* Overflow says both numbers and leaves everything as it was. */
+static void test_overflow(void **state)
+{
+    (void)state;
+    struct golden_run r;
+    char path[GOLDEN_PATH_MAX];
+    int32_t ids[N], id = 1;
+    rz_error err = {0};
+    golden_repo_path(path, subjects[0].path);
+    golden_open(&r, path, 48, 1);
+    make_ids(ids, N, r.n_vocab, 7);
+    float *before = new_logits(&r, 1);
+    memcpy(before, golden_logits(&r, ids, 45), r.n_vocab * sizeof *before);
+    uint64_t used = rz_engine_kv_bytes_used(r.engine);
+    for (int i = 0; i < 3; i++) {
+        rz_feed feed = {.session = r.session, .ids = ids, .n = 5};
+        float all[1];
+        rz_status status = i == 0   ? rz_session_feed(r.session, ids, 5, &err)
+                           : i == 1 ? rz_session_feed_all(r.session, ids, 5, all, &err)
+                                    : rz_engine_step(r.engine, &feed, 1, &err);
+        size_t n;
+        assert_int_equal(status, RZ_EINFER);
+        assert_non_null(strstr(err.text, "48"));
+        assert_true(strstr(err.text, "50") || (strstr(err.text, "45") && strstr(err.text, "5 ")));
+        rz_session_ids(r.session, &n);
+        assert_int_equal(n, 45);
+        assert_memory_equal(rz_session_logits(r.session), before, r.n_vocab * sizeof *before);
+        assert_true(rz_engine_kv_bytes_used(r.engine) == used);
+    }
+    assert_int_equal(rz_session_sync(r.session, ids, N, NULL, &err), RZ_EINFER);
+    assert_non_null(strstr(err.text, "48"));
+    assert_non_null(strstr(err.text, "75"));
+    assert_int_equal(rz_session_feed(r.session, ids, 3, &err), RZ_OK); /* exactly full */
+    assert_int_equal(rz_session_feed(r.session, &id, 1, &err), RZ_EINFER);
+    id = (int32_t)r.n_vocab;
+    rz_session_truncate(r.session, 10);
+    assert_int_equal(rz_session_feed(r.session, &id, 1, &err), RZ_EUSAGE);
+    free(before);
+    golden_close(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_feeds),    cmocka_unit_test(test_causal),
+        cmocka_unit_test(test_threads),  cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_truncate), cmocka_unit_test(test_sync),
+        cmocka_unit_test(test_overflow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
