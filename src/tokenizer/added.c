@@ -1,6 +1,6 @@
-/* added.c - leftmost-longest search for the added tokens, as Hugging Face's AddedVocabulary does it.
- * The tokens are sorted, so that those that share what has been read of the text are a range, which
- * each further byte narrows. Most positions end at the first byte. */
+/* added.c - leftmost-longest search for the added tokens, as Hugging Face's AddedVocabulary does
+ * it. The tokens are sorted, so that those that share what has been read of the text are a range,
+ * which each further byte narrows. Most positions end at the first byte. */
 #include "tokenizer/added.h"
 
 #include "base/checked.h"
@@ -10,16 +10,21 @@
 
 static int compare(const void *a, const void *b, void *ctx)
 {
-    const rz_slice *keys = ctx;
+    const struct rz_strings *keys = ctx;
     int32_t ia = *(const int32_t *)a, ib = *(const int32_t *)b;
-    rz_slice ka = keys[ia], kb = keys[ib];
+    rz_slice ka = rz_strings_get(keys, (uint32_t)ia), kb = rz_strings_get(keys, (uint32_t)ib);
     int order = memcmp(ka.data, kb.data, rz_min_size(ka.len, kb.len));
     if (order == 0)
         order = (ka.len > kb.len) - (ka.len < kb.len);
     return order ? order : (ia > ib) - (ia < ib);
 }
 
-void rz_added_init(struct rz_added *added, const rz_slice *keys, int32_t *ids, size_t n)
+static rz_slice key_at(const struct rz_added *added, size_t i)
+{
+    return rz_strings_get(added->keys, (uint32_t)added->ids[i]);
+}
+
+void rz_added_init(struct rz_added *added, const struct rz_strings *keys, int32_t *ids, size_t n)
 {
     added->keys = keys;
     added->ids = ids;
@@ -28,7 +33,7 @@ void rz_added_init(struct rz_added *added, const rz_slice *keys, int32_t *ids, s
         qsort_r(ids, n, sizeof *ids, compare, (void *)(uintptr_t)keys);
     memset(added->first, 0, sizeof added->first);
     for (size_t i = 0; i < n; i++)
-        added->first[(uint8_t)keys[ids[i]].data[0] + 1]++;
+        added->first[(uint8_t)key_at(added, i).data[0] + 1]++;
     for (size_t b = 0; b < 256; b++)
         added->first[b + 1] += added->first[b];
 }
@@ -46,7 +51,7 @@ static size_t lower_bound(const struct rz_added *added, size_t low, size_t high,
 {
     while (low < high) {
         size_t mid = (low + high) / 2;
-        rz_slice key = added->keys[added->ids[mid]];
+        rz_slice key = key_at(added, mid);
         if (key.len <= depth || (uint8_t)key.data[depth] < b)
             low = mid + 1;
         else
@@ -62,7 +67,7 @@ static size_t longest(const struct rz_added *added, const char *text, size_t len
     size_t found = 0;
     for (size_t depth = 1; low < high; depth++) {
         /* The shortest of a range comes first. */
-        if (added->keys[added->ids[low]].len == depth) {
+        if (key_at(added, low).len == depth) {
             found = depth;
             *id = added->ids[low];
         }
@@ -76,7 +81,7 @@ static size_t longest(const struct rz_added *added, const char *text, size_t len
 }
 
 bool rz_added_next(const struct rz_added *added, const char *text, size_t pos, size_t end,
-                   size_t *begin, size_t *stop, int32_t *id)
+                   struct rz_added_match *match)
 {
     if (added->n == 0)
         return false;
@@ -84,10 +89,10 @@ bool rz_added_next(const struct rz_added *added, const char *text, size_t pos, s
         unsigned b = (uint8_t)text[pos];
         if (added->first[b] == added->first[b + 1])
             continue;
-        size_t len = longest(added, text + pos, end - pos, id);
+        size_t len = longest(added, text + pos, end - pos, &match->id);
         if (len > 0) {
-            *begin = pos;
-            *stop = pos + len;
+            match->begin = pos;
+            match->end = pos + len;
             return true;
         }
     }

@@ -1,7 +1,7 @@
-/* bpe.c - byte-level byte pair encoding: each byte of a word is a symbol, and the merges of the file
- * join neighbours, the earliest merge first, as Hugging Face's tokenizers does it.
- * Source: Sennrich, Haddow, Birch, "Neural machine translation of rare words with subword units",
- * 2016; the byte alphabet is that of GPT-2 (Radford et al., 2019). */
+/* bpe.c - byte-level byte pair encoding: each byte of a word is a symbol, and the merges of the
+ * file join neighbours, the earliest merge first, as Hugging Face's tokenizers does it. Source:
+ * Sennrich, Haddow, Birch, "Neural machine translation of rare words with subword units", 2016; the
+ * byte alphabet is that of GPT-2 (Radford et al., 2019). */
 #include "base/fail.h"
 #include "tokenizer/internal.h"
 #include "tokenizer/nfc.h"
@@ -38,14 +38,19 @@ bool rz_bpe_decode(rz_slice text, char *out, size_t *len)
     size_t n = 0;
     for (size_t i = 0; i < text.len;) {
         uint8_t lead = (uint8_t)text.data[i];
-        /* The whole alphabet lies below U+0800. */
-        if (lead >= 0x80 && (lead < 0xC2 || lead >= 0xE0 || i + 1 >= text.len ||
-                             ((uint8_t)text.data[i + 1] & 0xC0) != 0x80))
+        if (lead >= 0x21 && lead <= 0x7E) {
+            out[n++] = text.data[i++];
+            continue;
+        }
+        /* The rest of the alphabet is two bytes long in UTF-8. */
+        if (lead < 0xC2 || lead >= 0xE0 || i + 1 >= text.len ||
+            ((uint8_t)text.data[i + 1] & 0xC0) != 0x80)
             return false;
-        int b = byte_of(rz_utf8_next(text.data, &i));
+        int b = byte_of((uint32_t)(lead & 0x1F) << 6 | ((uint8_t)text.data[i + 1] & 0x3Fu));
         if (b < 0)
             return false;
         out[n++] = (char)b;
+        i += 2;
     }
     *len = n;
     return true;
@@ -56,23 +61,37 @@ static uint64_t pair_key(int32_t left, int32_t right)
     return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
 }
 
-static uint64_t pair_slot(const rz_tokenizer *tok, uint64_t key)
+static uint64_t pair_hash(uint64_t key)
 {
-    return (key ^ key >> 29) * 0x9E3779B97F4A7C15u >> tok->pair_shift;
+    return rz_mix(key ^ 0xD1B54A32D192ED03u, 0x9E3779B97F4A7C15u);
 }
 
-static rz_status pair_add(rz_tokenizer *tok, struct rz_pair pair, rz_error *err)
+/* The slot of a pair, or the empty one where it would stand; SIZE_MAX: too many probes. */
+static size_t pair_find(const rz_tokenizer *tok, uint64_t key, uint64_t hash)
 {
-    uint64_t i = pair_slot(tok, pair.key);
-    for (unsigned n = 0; tok->pairs[i].key != UINT64_MAX; n++, i = (i + 1) & tok->pair_mask) {
-        if (tok->pairs[i].key == pair.key)
-            return RZ_OK; /* the earlier merge stands */
-        if (n == RZ_MAX_PROBES)
-            return rz_fail(err, RZ_EFORMAT,
-                           "tokenizer.ggml.merges[%u]: more hash collisions than merges have",
-                           pair.rank);
+    size_t i = hash & tok->pair_mask;
+    for (unsigned n = 0; n <= RZ_MAX_PROBES; n++, i = (i + 1) & tok->pair_mask) {
+        uint64_t slot = tok->pair_slots[i];
+        if (slot == 0 || ((slot ^ hash) >> 32 == 0 && tok->merges[(uint32_t)slot - 1].key == key))
+            return i;
     }
-    tok->pairs[i] = pair;
+    return SIZE_MAX;
+}
+
+/* Enters merge rank, which stands in tok->merges, in the table; of equal pairs the first stands. */
+static rz_status pair_add(rz_tokenizer *tok, uint32_t rank, rz_error *err)
+{
+    uint64_t hash = pair_hash(tok->merges[rank].key);
+    size_t i = pair_find(tok, tok->merges[rank].key, hash);
+    if (i == SIZE_MAX)
+        return rz_fail(err, RZ_EFORMAT,
+                       "tokenizer.ggml.merges[%u]: more hash collisions than merges have", rank);
+    if (tok->pair_slots[i] != 0)
+        return RZ_OK;
+    tok->pair_slots[i] = (hash & 0xFFFFFFFF00000000u) | (rank + 1);
+    uint64_t left = tok->merges[rank].key >> 32, right = tok->merges[rank].key & UINT32_MAX;
+    if (left < RZ_LOW_IDS && right < RZ_LOW_IDS)
+        tok->low_ranks[left * RZ_LOW_IDS + right] = rank + 1;
     return RZ_OK;
 }
 
@@ -82,25 +101,48 @@ static rz_status pairs_init(rz_tokenizer *tok, uint64_t n, rz_error *err)
     while ((uint64_t)1 << bits < n + n / 2)
         bits++;
     size_t n_slots = (size_t)1 << bits;
-    tok->pairs = malloc(n_slots * sizeof *tok->pairs);
-    if (!tok->pairs)
-        return rz_fail_nomem(err, n_slots * sizeof *tok->pairs, "the merges");
-    memset(tok->pairs, 0xFF, n_slots * sizeof *tok->pairs);
+    tok->pair_slots = calloc(n_slots, sizeof *tok->pair_slots);
+    tok->merges = malloc((n + 1) * sizeof *tok->merges);
+    tok->low_ranks = calloc((size_t)RZ_LOW_IDS * RZ_LOW_IDS, sizeof *tok->low_ranks);
+    if (!tok->pair_slots || !tok->merges || !tok->low_ranks)
+        return rz_fail_nomem(err, n_slots * sizeof *tok->pair_slots + n * sizeof *tok->merges,
+                             "the merges");
     tok->pair_mask = n_slots - 1;
-    tok->pair_shift = 64 - bits;
     return RZ_OK;
 }
 
-/* The id of a vocabulary entry that stands for these bytes, an added token only if no other does. */
-static int32_t find_bytes(const rz_tokenizer *tok, const char *data, size_t len)
+/* The id of a vocabulary entry that stands for these bytes, an added token only if no other does.
+ */
+static int32_t find_bytes(const rz_tokenizer *tok, const char *data, size_t len, uint64_t hash)
 {
-    int32_t id = rz_vocab_find(&tok->vocab, data, len);
+    int32_t id = rz_vocab_find_hashed(&tok->vocab, data, len, hash);
     return id >= 0 ? id : rz_added_find(&tok->added, data, len);
 }
 
-/* Adds merge i, written "left right" in the byte alphabet. bytes: room for the text decoded.
- * *guess: the id that the merge gives if ids follow the merges, as they mostly do. */
-static rz_status add_merge(rz_tokenizer *tok, uint32_t i, rz_slice text, char *bytes, int32_t *guess,
+/* Merges are read in batches: what each step looks up is asked of memory a step earlier, since most
+ * of the time would go to waiting for tables larger than the caches. */
+enum {
+    BATCH = 32,
+    BATCH_BYTES = 2 * RZ_MAX_TOKEN_BYTES
+};
+
+struct merge_text {
+    uint32_t rank;
+    uint32_t at; /* in the batch's bytes: left, then right */
+    uint32_t n_left, n_right;
+    uint64_t left_hash, right_hash;
+};
+
+struct batch {
+    struct merge_text merges[BATCH];
+    size_t n;
+    char *bytes; /* BATCH_BYTES */
+    size_t n_bytes;
+    int32_t guess; /* the next merge's result, if ids follow the merges, as they mostly do */
+};
+
+/* Decodes merge i, written "left right" in the byte alphabet, to the batch. */
+static rz_status batch_add(const rz_tokenizer *tok, struct batch *b, uint32_t i, rz_slice text,
                            rz_error *err)
 {
     const char *space = text.len > 2 ? memchr(text.data + 1, ' ', text.len - 2) : NULL;
@@ -108,30 +150,83 @@ static rz_status add_merge(rz_tokenizer *tok, uint32_t i, rz_slice text, char *b
         return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.merges[%u]: not two tokens and a space", i);
     rz_slice left = {text.data, (size_t)(space - text.data)};
     rz_slice right = {space + 1, text.len - left.len - 1};
+    char *bytes = b->bytes + b->n_bytes;
     size_t n_left, n_right;
     if (!rz_bpe_decode(left, bytes, &n_left) || !rz_bpe_decode(right, bytes + n_left, &n_right))
         return rz_fail(err, RZ_EFORMAT,
                        "tokenizer.ggml.merges[%u]: a character is not of the byte alphabet", i);
-    int32_t left_id = find_bytes(tok, bytes, n_left);
-    int32_t right_id = find_bytes(tok, bytes + n_left, n_right);
-    int32_t joined = *guess;
+    struct merge_text *m = &b->merges[b->n++];
+    *m = (struct merge_text){.rank = i,
+                             .at = (uint32_t)b->n_bytes,
+                             .n_left = (uint32_t)n_left,
+                             .n_right = (uint32_t)n_right,
+                             .left_hash = rz_word_hash(bytes, n_left),
+                             .right_hash = rz_word_hash(bytes + n_left, n_right)};
+    b->n_bytes += n_left + n_right;
+    __builtin_prefetch(&tok->vocab.slots[m->left_hash & tok->vocab.mask]);
+    __builtin_prefetch(&tok->vocab.slots[m->right_hash & tok->vocab.mask]);
+    return RZ_OK;
+}
+
+/* The three ids of a merge. */
+static rz_status merge_resolve(rz_tokenizer *tok, struct batch *b, const struct merge_text *m,
+                               rz_error *err)
+{
+    const char *bytes = b->bytes + m->at;
+    size_t len = m->n_left + m->n_right;
+    int32_t left = find_bytes(tok, bytes, m->n_left, m->left_hash);
+    int32_t right = find_bytes(tok, bytes + m->n_left, m->n_right, m->right_hash);
+    int32_t joined = b->guess;
     if (joined >= (int32_t)tok->n_vocab || rz_token_is_added(rz_token_type(tok, joined)) ||
-        !rz_slice_is(tok->bytes[joined], bytes, n_left + n_right))
-        joined = find_bytes(tok, bytes, n_left + n_right);
-    if (left_id < 0 || right_id < 0 || joined < 0)
-        return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.merges[%u]: %s is not in the vocabulary", i,
-                       left_id < 0    ? "its left token"
-                       : right_id < 0 ? "its right token"
-                                      : "what it gives");
-    *guess = joined + 1;
-    return pair_add(tok, (struct rz_pair){pair_key(left_id, right_id), i, joined}, err);
+        !rz_slice_is(rz_strings_get(&tok->bytes, (uint32_t)joined), bytes, len))
+        joined = find_bytes(tok, bytes, len, rz_word_hash(bytes, len));
+    if (left < 0 || right < 0 || joined < 0)
+        return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.merges[%u]: %s is not in the vocabulary",
+                       m->rank,
+                       left < 0    ? "its left token"
+                       : right < 0 ? "its right token"
+                                   : "what it gives");
+    b->guess = joined + 1;
+    uint64_t key = pair_key(left, right);
+    tok->merges[m->rank] = (struct rz_merge){key, joined};
+    __builtin_prefetch(&tok->pair_slots[pair_hash(key) & tok->pair_mask], 1);
+    return RZ_OK;
+}
+
+static rz_status batch_flush(rz_tokenizer *tok, struct batch *b, rz_error *err)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        rz_vocab_prefetch_key(&tok->vocab, b->merges[i].left_hash);
+        rz_vocab_prefetch_key(&tok->vocab, b->merges[i].right_hash);
+    }
+    for (size_t i = 0; i < b->n; i++)
+        RZ_TRY(merge_resolve(tok, b, &b->merges[i], err));
+    for (size_t i = 0; i < b->n; i++)
+        RZ_TRY(pair_add(tok, b->merges[i].rank, err));
+    b->n = b->n_bytes = 0;
+    return RZ_OK;
+}
+
+static rz_status load_merges(rz_tokenizer *tok, const rz_meta *merges, struct batch *b,
+                             rz_error *err)
+{
+    for (uint32_t i = 0; i < merges->count; i++) {
+        rz_slice text = rz_meta_string(merges, i);
+        if (text.len > BATCH_BYTES)
+            return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.merges[%u]: %zu bytes long, at most %d",
+                           i, text.len, BATCH_BYTES);
+        if (b->n == BATCH || text.len > BATCH_BYTES - b->n_bytes)
+            RZ_TRY(batch_flush(tok, b, err));
+        RZ_TRY(batch_add(tok, b, i, text, err));
+    }
+    return batch_flush(tok, b, err);
 }
 
 rz_status rz_bpe_load(rz_tokenizer *tok, const rz_file *file, rz_error *err)
 {
-    for (unsigned b = 0; b < 256; b++) {
-        char byte = (char)b;
-        tok->byte_id[b] = find_bytes(tok, &byte, 1);
+    for (unsigned i = 0; i < 256; i++) {
+        const char byte[2] = {(char)i};
+        tok->byte_id[i] = find_bytes(tok, byte, 1, rz_word_hash(byte, 1));
     }
     const rz_meta *merges;
     RZ_TRY(rz_file_get_array(file, "tokenizer.ggml.merges", RZ_META_STRING, &merges, NULL, err));
@@ -139,20 +234,11 @@ rz_status rz_bpe_load(rz_tokenizer *tok, const rz_file *file, rz_error *err)
         return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.merges: %llu entries, at most %u",
                        (unsigned long long)merges->count, UINT32_MAX / 2);
     RZ_TRY(pairs_init(tok, merges->count, err));
-    char *bytes = malloc(2 * (size_t)RZ_MAX_TOKEN_BYTES + 1);
-    if (!bytes)
-        return rz_fail_nomem(err, 2 * (size_t)RZ_MAX_TOKEN_BYTES, "merges");
-    rz_status status = RZ_OK;
-    int32_t guess = 0;
-    for (uint32_t i = 0; i < merges->count && !status; i++) {
-        rz_slice text = rz_meta_string(merges, i);
-        if (text.len > 2 * (size_t)RZ_MAX_TOKEN_BYTES + 1)
-            status = rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.merges[%u]: %zu bytes long", i,
-                             text.len);
-        else
-            status = add_merge(tok, i, text, bytes, &guess, err);
-    }
-    free(bytes);
+    struct batch batch = {.bytes = malloc(BATCH_BYTES)};
+    if (!batch.bytes)
+        return rz_fail_nomem(err, BATCH_BYTES, "merges");
+    rz_status status = load_merges(tok, merges, &batch, err);
+    free(batch.bytes);
     return status;
 }
 
@@ -160,15 +246,16 @@ static uint32_t join_ids(const void *ctx, struct rz_joint joint, int32_t *joined
 {
     const rz_tokenizer *tok = ctx;
     uint64_t key = pair_key(joint.left, joint.right);
-    for (uint64_t i = pair_slot(tok, key);; i = (i + 1) & tok->pair_mask) {
-        const struct rz_pair *p = &tok->pairs[i];
-        if (p->key == key) {
-            *joined = p->joined;
-            return p->rank;
-        }
-        if (p->key == UINT64_MAX)
-            return RZ_RANK_NONE;
+    uint32_t rank;
+    if (joint.left < RZ_LOW_IDS && joint.right < RZ_LOW_IDS) {
+        rank = tok->low_ranks[joint.left * RZ_LOW_IDS + joint.right] - 1;
+    } else {
+        size_t i = pair_find(tok, key, pair_hash(key));
+        rank = i == SIZE_MAX ? RZ_RANK_NONE : (uint32_t)tok->pair_slots[i] - 1;
     }
+    if (rank != RZ_RANK_NONE)
+        *joined = tok->merges[rank].joined;
+    return rank;
 }
 
 static rz_status add_symbols(struct rz_encode *e, const struct rz_symbol *s, size_t n)

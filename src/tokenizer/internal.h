@@ -15,7 +15,8 @@ enum {
     RZ_MAX_TEXT_BYTES = 1 << 30,  /* of one encode call: three times that fits 32 bits */
     RZ_WORD_CACHE_MIN_TEXT = 512, /* bytes of text from which the cache earns its allocation */
     RZ_WORD_CACHE_SLOTS = 8192,
-    RZ_WORD_CACHE_MAX_LEN = 48
+    RZ_WORD_CACHE_MAX_LEN = 48,
+    RZ_LOW_IDS = 256 /* the bytes, in most vocabularies: what every word begins with */
 };
 
 enum rz_token_type { /* GGUF's numbers */
@@ -34,10 +35,8 @@ enum {
     RZ_TOKEN_IS_END = 0x08
 };
 
-/* Pair of ids -> what it merges to. Open addressing; key UINT64_MAX is empty. */
-struct rz_pair {
-    uint64_t key; /* left << 32 | right */
-    uint32_t rank;
+struct rz_merge {
+    uint64_t key; /* left id << 32 | right id */
     int32_t joined;
 };
 
@@ -45,22 +44,22 @@ struct rz_tokenizer {
     bool spm;                 /* SentencePiece; else byte-level BPE */
     const struct rz_pre *pre; /* NULL for SentencePiece */
     uint32_t n_vocab;
-    const rz_meta *texts; /* the tokens as the file has them */
-    uint8_t *flags;       /* by id: enum rz_token_type, RZ_TOKEN_IS_END */
-    rz_slice *bytes;      /* by id: what the token stands for; from the file or from pool */
-    char *pool;
-    struct rz_vocab vocab; /* by bytes; for SentencePiece by text */
+    const rz_meta *texts;    /* the tokens as the file has them */
+    uint8_t *flags;          /* by id: enum rz_token_type, RZ_TOKEN_IS_END */
+    struct rz_strings bytes; /* what each token stands for */
+    struct rz_vocab vocab;   /* by bytes; for SentencePiece by text */
     struct rz_added added;
     int32_t bos, eos, eot, eom, unk; /* -1: none */
     bool add_bos, add_eos;
     /* byte-level BPE */
-    struct rz_pair *pairs;
+    struct rz_merge *merges; /* by rank */
+    uint64_t *pair_slots;    /* pair -> rank: upper half of the pair's hash, rank + 1; 0: empty */
     uint64_t pair_mask;
-    unsigned pair_shift;
+    uint32_t *low_ranks;  /* rank + 1 of the pairs of ids below RZ_LOW_IDS, by left and right */
     int32_t byte_id[256]; /* -1: no such token */
     /* SentencePiece */
-    rz_slice *keys; /* by id: the text */
-    uint32_t *rank; /* by id: lower merges earlier */
+    struct rz_strings keys; /* the tokens as the file has them */
+    uint32_t *rank;         /* by id: lower merges earlier */
     size_t max_piece;
     bool add_space_prefix;
     bool cut_words; /* no token continues a word across a space: words merge by themselves */

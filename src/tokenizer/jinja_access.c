@@ -82,8 +82,7 @@ bool rzj_getattr(struct rzj_ctx *c, struct rzj_value object, const char *name, s
                  bool may_be_method, struct rzj_value *out)
 {
     bool known = false;
-    if ((may_be_method || object.kind != RZJ_DICT) &&
-        !attribute(c, object, name, len, out, &known))
+    if ((may_be_method || object.kind != RZJ_DICT) && !attribute(c, object, name, len, out, &known))
         return false;
     if (known)
         return true;

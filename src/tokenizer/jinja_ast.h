@@ -44,15 +44,15 @@ enum rzj_node_kind {
     RZJ_N_STAR2,   /* **a */
     RZJ_N_NSREF,   /* a.name as the target of set; a is a name */
     /* statements */
-    RZJ_N_BLOCK,   /* list */
-    RZJ_N_DATA,    /* value */
-    RZJ_N_PRINT,   /* list */
-    RZJ_N_IF,      /* list: test, body, test, body ...; c is else or NULL */
-    RZJ_N_FOR,     /* a: target, b: iterable, c: test or NULL, body, other: else or NULL */
-    RZJ_N_SET,     /* a: target, b: value */
-    RZJ_N_SETBLOCK, /* a: target, b: filter chain or NULL, body */
-    RZJ_N_MACRO,   /* name, list: signature, body */
-    RZJ_N_CALLBLOCK, /* a: call, list: signature, body */
+    RZJ_N_BLOCK,       /* list */
+    RZJ_N_DATA,        /* value */
+    RZJ_N_PRINT,       /* list */
+    RZJ_N_IF,          /* list: test, body, test, body ...; c is else or NULL */
+    RZJ_N_FOR,         /* a: target, b: iterable, c: test or NULL, body, other: else or NULL */
+    RZJ_N_SET,         /* a: target, b: value */
+    RZJ_N_SETBLOCK,    /* a: target, b: filter chain or NULL, body */
+    RZJ_N_MACRO,       /* name, list: signature, body */
+    RZJ_N_CALLBLOCK,   /* a: call, list: signature, body */
     RZJ_N_FILTERBLOCK, /* a: filter chain, body */
     RZJ_N_WITH,        /* list: target, value ...; body */
     RZJ_N_SCOPE,       /* body: generation */
@@ -70,9 +70,9 @@ enum rzj_node_flag {
 };
 
 struct rzj_node {
-    uint8_t kind;   /* enum rzj_node_kind */
-    uint8_t op;     /* enum rzj_op */
-    uint16_t flags; /* enum rzj_node_flag */
+    uint8_t kind;    /* enum rzj_node_kind */
+    uint8_t op;      /* enum rzj_op */
+    uint16_t flags;  /* enum rzj_node_flag */
     uint32_t offset; /* of the source: line and column are worked out when a message needs them */
     uint32_t n;      /* of list */
     uint32_t name_len;

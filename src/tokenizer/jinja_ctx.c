@@ -35,8 +35,8 @@ bool rzj_fail_undefined(struct rzj_ctx *c, struct rzj_value v)
         return rzj_fail(c, "'%.*s' is undefined", len, u->name.u.s);
     bool is_none = strcmp(u->type_name, "None") == 0;
     if (is_str)
-        return rzj_fail(c, "'%s%s' has no attribute '%.*s'", u->type_name,
-                        is_none ? "" : " object", len, u->name.u.s);
+        return rzj_fail(c, "'%s%s' has no attribute '%.*s'", u->type_name, is_none ? "" : " object",
+                        len, u->name.u.s);
     if (rzj_is_int(u->name, &i))
         return rzj_fail(c, "%s%s has no element %lld", u->type_name, is_none ? "" : " object",
                         (long long)i);

@@ -98,8 +98,8 @@ bool rzj_eval_args(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_args 
         return false;
     for (uint32_t i = 0; i < n->n; i++) {
         const struct rzj_node *arg = n->list[i];
-        bool is_plain = arg->kind != RZJ_N_KWARG && arg->kind != RZJ_N_STAR &&
-                        arg->kind != RZJ_N_STAR2;
+        bool is_plain =
+            arg->kind != RZJ_N_KWARG && arg->kind != RZJ_N_STAR && arg->kind != RZJ_N_STAR2;
         struct rzj_value v;
         if (!rzj_eval(c, is_plain ? arg : arg->a, &v))
             return false;
@@ -416,6 +416,7 @@ static bool eval_node(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_va
 bool rzj_eval(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
 {
     c->at = n;
+    *out = rzj_none();
     if (!rzj_charge(c, 1) || !rzj_enter(c))
         return false;
     bool ok = eval_node(c, n, out);

@@ -34,8 +34,7 @@ bool rzj_capture_begin(struct rzj_ctx *c, struct rzj_capture *capture)
     return true;
 }
 
-bool rzj_capture_end(struct rzj_ctx *c, bool ok, struct rzj_capture *capture,
-                     struct rzj_value *out)
+bool rzj_capture_end(struct rzj_ctx *c, bool ok, struct rzj_capture *capture, struct rzj_value *out)
 {
     c->out = capture->outer;
     c->live_bytes -= capture->b.len;
@@ -128,7 +127,11 @@ static bool exec_filter_block(struct rzj_ctx *c, const struct rzj_node *n)
     struct rzj_value v;
     if (!run_captured(c, n, n->a, &v))
         return false;
-    return c->flow != RZJ_FLOW_NEXT || emit_value(c, v);
+    if (c->flow != RZJ_FLOW_NEXT)
+        return true;
+    if (v.kind != RZJ_STR)
+        return rzj_fail(c, "a filter block's text must stay str, not %s", rzj_type_name(v));
+    return emit_value(c, v);
 }
 
 /* A scope of its own; break and continue do not pass it, the parser saw to that. */
@@ -180,8 +183,7 @@ static bool exec_call_block(struct rzj_ctx *c, const struct rzj_node *n)
 {
     struct rzj_value f, caller, result;
     struct rzj_args args;
-    if (!new_macro(c, n, &caller) || !rzj_eval(c, n->a->a, &f) ||
-        !rzj_eval_args(c, n->a, &args))
+    if (!new_macro(c, n, &caller) || !rzj_eval(c, n->a->a, &f) || !rzj_eval_args(c, n->a, &args))
         return false;
     c->at = n->a;
     struct rzj_kwarg *kw = rzj_alloc(c, (size_t)args.n_kw + 1, sizeof *kw);
@@ -241,7 +243,8 @@ static bool bind_specials(struct rzj_ctx *c, const struct rzj_node *def,
     }
     struct rzj_value caller;
     if (wants_caller && !find_kw(args, "caller") &&
-        (!rzj_undefined(c, "No caller defined", &caller) || !set_special(c, RZJ_NAME_CALLER, caller)))
+        (!rzj_undefined(c, "No caller defined", &caller) ||
+         !set_special(c, RZJ_NAME_CALLER, caller)))
         return false;
     if ((def->flags & RZJ_F_KWARGS) && !set_special(c, RZJ_NAME_KWARGS, rzj_of_dict(kwargs)))
         return false;

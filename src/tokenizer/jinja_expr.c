@@ -8,133 +8,15 @@
 
 #include "base/fail.h"
 #include "tokenizer/jinja_run.h"
-#include "tokenizer/jinja_text.h"
 
 static struct rzj_node *parse_unary(struct rzj_parser *p, bool with_filters);
 
-/* ---------------------------------------------------------------- literals */
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 32;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* \xHH, \uHHHH, \UHHHHHHHH after the letter; false if digits are missing or the value is no
- * character. */
-static bool hex_escape(const char *s, size_t len, size_t n_digits, struct rz_buf *b)
-{
-    uint32_t c = 0;
-    if (len < n_digits)
-        return false;
-    for (size_t i = 0; i < n_digits; i++) {
-        int d = hex_value(s[i]);
-        if (d < 0)
-            return false;
-        c = c << 4 | (uint32_t)d;
-    }
-    if (c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
-        return false;
-    return rzj_add_code_point(b, c);
-}
-
-/* One escape at s (after the backslash); *used its length. Unknown ones stay as written. */
-static bool unescape_one(const char *s, size_t len, size_t *used, struct rz_buf *b)
-{
-    static const char plain[] = "\\\\''\"\"a\ab\bf\fn\nr\rt\tv\v";
-    *used = 1;
-    if (s[0] == '\n')
-        return true;
-    for (size_t i = 0; plain[i]; i += 2)
-        if (plain[i] == s[0])
-            return rz_buf_char(b, plain[i + 1]);
-    if (s[0] == 'x' || s[0] == 'u' || s[0] == 'U') {
-        size_t n = s[0] == 'x' ? 2 : s[0] == 'u' ? 4 : 8;
-        *used += n;
-        return hex_escape(s + 1, len - 1, n, b);
-    }
-    if (s[0] >= '0' && s[0] <= '7') {
-        uint32_t c = 0;
-        size_t i = 0;
-        for (; i < 3 && i < len && s[i] >= '0' && s[i] <= '7'; i++)
-            c = c * 8 + (uint32_t)(s[i] - '0');
-        *used = i;
-        return rzj_add_code_point(b, c);
-    }
-    if (s[0] == 'N')
-        return false; /* \N{NAME} would need the table of names */
-    return rz_buf_char(b, '\\') && rz_buf_char(b, s[0]);
-}
-
-static bool unescape(struct rzj_parser *p, const struct rzj_token *t, struct rz_buf *b)
-{
-    for (size_t i = 0; i < t->len;) {
-        const char *slash = memchr(t->text + i, '\\', t->len - i);
-        size_t plain = slash ? (size_t)(slash - t->text) : t->len;
-        rz_buf_add(b, t->text + i, plain - i);
-        i = plain;
-        if (!slash)
-            break;
-        size_t used = 1;
-        if (i + 1 >= t->len || !unescape_one(t->text + i + 1, t->len - i - 1, &used, b)) {
-            rzj_p_fail(p, t->offset + 1 + i, "invalid escape in a string");
-            return false;
-        }
-        i += 1 + used;
-    }
-    return true;
-}
-
-/* Adjacent string literals are one string. */
-static struct rzj_node *parse_string(struct rzj_parser *p)
-{
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_CONST, rzj_p_now(p)->offset);
-    struct rz_buf b;
-    rz_buf_init(&b, RZJ_MAX_SOURCE_BYTES * 4u);
-    bool ok = n != NULL;
-    while (ok && rzj_p_now(p)->kind == RZJ_T_STRING)
-        ok = unescape(p, &p->tokens[p->i++], &b);
-    if (ok) {
-        char *copy = rz_arena_strdup(&p->t->arena, b.data, b.len);
-        if (b.failed || !copy)
-            ok = rzj_p_fail(p, n->offset, "out of memory for a string") != NULL;
-        else
-            n->value = rzj_str(copy, b.len);
-    }
-    rz_buf_fini(&b);
-    return ok ? n : NULL;
-}
-
-static struct rzj_node *parse_number(struct rzj_parser *p)
-{
-    const struct rzj_token *t = &p->tokens[p->i++];
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_CONST, t->offset);
-    if (!n)
-        return NULL;
-    bool overflow = false;
-    int64_t i = 0;
-    double f = 0;
-    if (t->kind == RZJ_T_FLOAT) {
-        if (!rzj_parse_float(t->text, t->len, &f))
-            return rzj_p_fail(p, t->offset, "malformed number");
-        n->value = rzj_float(f);
-    } else {
-        int base = t->len > 1 && t->text[0] == '0' && t->text[1] > '9' && t->text[1] != '_' ? 0 : 10;
-        if (!rzj_parse_int(t->text, t->len, base, &i, &overflow))
-            return rzj_p_fail(p, t->offset, overflow ? "this integer does not fit in 64 bits"
-                                                     : "malformed number");
-        n->value = rzj_int(i);
-    }
-    return n;
-}
+/* ---------------------------------------------------------------- primaries */
 
 /* List and dictionary literals: elements, separated by commas, up to the closing bracket. */
 static struct rzj_node *parse_container(struct rzj_parser *p, bool is_dict)
 {
-    struct rzj_node *n =
-        rzj_p_node(p, is_dict ? RZJ_N_DICT : RZJ_N_LIST, rzj_p_now(p)->offset);
+    struct rzj_node *n = rzj_p_node(p, is_dict ? RZJ_N_DICT : RZJ_N_LIST, rzj_p_now(p)->offset);
     enum rzj_op close = is_dict ? RZJ_OP_RBRACE : RZJ_OP_RBRACKET;
     struct rzj_nodes list = {0};
     p->i++;
@@ -154,22 +36,6 @@ static struct rzj_node *parse_container(struct rzj_parser *p, bool is_dict)
     p->i++;
     rzj_p_list(n, &list);
     return n;
-}
-
-static bool names_const(const struct rzj_token *t, struct rzj_value *v)
-{
-    static const struct {
-        const char *name;
-        uint8_t kind;
-        bool b;
-    } consts[] = {{"true", RZJ_BOOL, true},   {"True", RZJ_BOOL, true}, {"false", RZJ_BOOL, false},
-                  {"False", RZJ_BOOL, false}, {"none", RZJ_NONE, false}, {"None", RZJ_NONE, false}};
-    for (size_t i = 0; i < RZ_ARRAY_LEN(consts); i++)
-        if (t->len == strlen(consts[i].name) && memcmp(t->text, consts[i].name, t->len) == 0) {
-            *v = (struct rzj_value){.kind = consts[i].kind, .u.b = consts[i].b};
-            return true;
-        }
-    return false;
 }
 
 /* Jinja2 passes caller, varargs and kwargs only to macros whose body names them. */
@@ -192,7 +58,7 @@ static struct rzj_node *parse_name(struct rzj_parser *p, bool with_namespace)
     struct rzj_node *n = rzj_p_node(p, RZJ_N_NAME, t->offset);
     if (!n)
         return NULL;
-    if (names_const(t, &n->value)) {
+    if (rzj_p_constant(t, &n->value)) {
         n->kind = RZJ_N_CONST;
         return n;
     }
@@ -222,10 +88,10 @@ static struct rzj_node *parse_primary(struct rzj_parser *p, bool with_namespace)
     case RZJ_T_NAME:
         return parse_name(p, with_namespace);
     case RZJ_T_STRING:
-        return parse_string(p);
+        return rzj_p_string(p);
     case RZJ_T_INT:
     case RZJ_T_FLOAT:
-        return parse_number(p);
+        return rzj_p_number(p);
     case RZJ_T_OP:
         break;
     default:
@@ -408,7 +274,7 @@ static struct rzj_node *parse_dot(struct rzj_parser *p, struct rzj_node *node)
     n->a = node;
     if (t->kind == RZJ_T_INT) {
         n->kind = RZJ_N_GETITEM;
-        n->b = parse_number(p);
+        n->b = rzj_p_number(p);
         return n->b ? n : NULL;
     }
     if (t->kind != RZJ_T_NAME)
@@ -463,15 +329,15 @@ static bool parse_dotted(struct rzj_parser *p, struct rzj_node *n)
     return ok;
 }
 
-static bool resolve(struct rzj_parser *p, struct rzj_node *n)
+/* An unknown name fails the template, unless it stands within a condition: then only when it is
+ * reached. That the value before an inline "if" is within one is seen after it. */
+static void resolve(struct rzj_parser *p, struct rzj_node *n)
 {
     bool is_filter = n->kind == RZJ_N_FILTER;
-    n->builtin = is_filter ? rzj_find_filter(n->name, n->name_len)
-                           : rzj_find_test(n->name, n->name_len);
-    if (n->builtin || p->soft)
-        return true;
-    rzj_p_fail(p, n->offset, "no %s is named \"%s\"", is_filter ? "filter" : "test", n->name);
-    return false;
+    n->builtin =
+        is_filter ? rzj_find_filter(n->name, n->name_len) : rzj_find_test(n->name, n->name_len);
+    if (!n->builtin && !p->soft && !p->unknown)
+        p->unknown = n;
 }
 
 struct rzj_node *rzj_p_filters(struct rzj_parser *p, struct rzj_node *n, bool inline_first)
@@ -479,8 +345,9 @@ struct rzj_node *rzj_p_filters(struct rzj_parser *p, struct rzj_node *n, bool in
     while (inline_first || rzj_p_skip_op(p, RZJ_OP_PIPE)) {
         inline_first = false;
         struct rzj_node *filter = rzj_p_node(p, RZJ_N_FILTER, rzj_p_now(p)->offset);
-        if (!filter || !parse_dotted(p, filter) || !resolve(p, filter))
+        if (!filter || !parse_dotted(p, filter))
             return NULL;
+        resolve(p, filter);
         if (rzj_p_is_op(p, RZJ_OP_LPAREN) && !parse_args(p, filter))
             return NULL;
         filter->a = n;
@@ -503,8 +370,9 @@ static struct rzj_node *parse_test(struct rzj_parser *p, struct rzj_node *subjec
 {
     struct rzj_node *n = rzj_p_node(p, RZJ_N_TEST, p->tokens[p->i++].offset);
     bool negated = rzj_p_skip_name(p, "not");
-    if (!n || !parse_dotted(p, n) || !resolve(p, n))
+    if (!n || !parse_dotted(p, n))
         return NULL;
+    resolve(p, n);
     n->a = subject;
     if (rzj_p_is_op(p, RZJ_OP_LPAREN)) {
         if (!parse_args(p, n))
@@ -681,8 +549,7 @@ static struct rzj_node *parse_logic(struct rzj_parser *p, bool is_or)
 {
     struct rzj_node *left = is_or ? parse_logic(p, false) : parse_not(p);
     while (left && rzj_p_is_name(p, is_or ? "or" : "and")) {
-        struct rzj_node *n =
-            rzj_p_node(p, is_or ? RZJ_N_OR : RZJ_N_AND, p->tokens[p->i++].offset);
+        struct rzj_node *n = rzj_p_node(p, is_or ? RZJ_N_OR : RZJ_N_AND, p->tokens[p->i++].offset);
         struct rzj_node *right = is_or ? parse_logic(p, false) : parse_not(p);
         if (!n || !right)
             return NULL;
@@ -697,10 +564,12 @@ static struct rzj_node *parse_logic(struct rzj_parser *p, bool is_or)
 static struct rzj_node *parse_inline_if(struct rzj_parser *p)
 {
     bool soft = p->soft;
+    const struct rzj_node *unknown = p->unknown;
     struct rzj_node *value = parse_logic(p, true);
     while (value && rzj_p_is_name(p, "if")) {
         struct rzj_node *n = rzj_p_node(p, RZJ_N_COND, p->tokens[p->i++].offset);
         p->soft = true;
+        p->unknown = unknown;
         if (!n || !(n->a = parse_logic(p, true)))
             return NULL;
         n->b = value;
@@ -723,13 +592,11 @@ struct rzj_node *rzj_p_expression(struct rzj_parser *p, bool with_if)
 
 /* ---------------------------------------------------------------- tuples and targets */
 
-static bool is_tuple_end(const struct rzj_parser *p, unsigned flags)
+static bool is_tuple_end(const struct rzj_parser *p)
 {
     const struct rzj_token *t = rzj_p_now(p);
     return t->kind == RZJ_T_PRINT_END || t->kind == RZJ_T_BLOCK_END ||
-           rzj_p_is_op(p, RZJ_OP_RPAREN) ||
-           ((flags & RZJ_TUPLE_END_IN) && rzj_p_is_name(p, "in")) ||
-           ((flags & RZJ_TUPLE_END_RECURSIVE) && rzj_p_is_name(p, "recursive"));
+           rzj_p_is_op(p, RZJ_OP_RPAREN);
 }
 
 struct rzj_node *rzj_p_tuple(struct rzj_parser *p, unsigned flags)
@@ -740,7 +607,7 @@ struct rzj_node *rzj_p_tuple(struct rzj_parser *p, unsigned flags)
     for (;;) {
         if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
             return NULL;
-        if (is_tuple_end(p, flags))
+        if (is_tuple_end(p))
             break;
         struct rzj_node *n = flags & RZJ_TUPLE_PRIMARY
                                  ? parse_primary(p, (flags & RZJ_TUPLE_NAMESPACE) != 0)
@@ -767,7 +634,7 @@ static bool is_assignable(const struct rzj_node *n)
 {
     if (n->kind == RZJ_N_NAME || n->kind == RZJ_N_NSREF)
         return true;
-    if (n->kind != RZJ_N_TUPLE && n->kind != RZJ_N_LIST)
+    if (n->kind != RZJ_N_TUPLE)
         return false;
     for (uint32_t i = 0; i < n->n; i++)
         if (!is_assignable(n->list[i]))
@@ -788,7 +655,7 @@ const char *rzj_p_target_name(struct rzj_parser *p, uint32_t *len)
 {
     const struct rzj_token *t = rzj_p_now(p);
     struct rzj_value constant;
-    if (t->kind != RZJ_T_NAME || names_const(t, &constant)) {
+    if (t->kind != RZJ_T_NAME || rzj_p_constant(t, &constant)) {
         rzj_p_unexpected(p, "a name");
         return NULL;
     }

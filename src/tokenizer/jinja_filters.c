@@ -323,11 +323,9 @@ static bool filter_urlencode(struct rzj_ctx *c, struct rzj_call *call, struct rz
 {
     struct rz_buf b;
     struct rzj_value s;
-    uint8_t kind = call->self.kind;
-    bool is_iterable = kind == RZJ_UNDEF || (kind >= RZJ_LIST && kind <= RZJ_DICT);
     bool ok;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
-    if (is_iterable) {
+    if (rzj_is_iterable(call->self) && call->self.kind != RZJ_STR) {
         ok = add_query(c, &b, call->self);
     } else {
         ok = rzj_to_str(c, call->self, &s) && rzj_charge_bytes(c, s.len);
@@ -339,11 +337,19 @@ static bool filter_urlencode(struct rzj_ctx *c, struct rzj_call *call, struct rz
 
 /* ---------------------------------------------------------------- numbers and others */
 
-static bool from_double(double f, int64_t *i)
+/* int(text, base), else int(float(text)); *found tells whether it is a number. */
+static bool int_of_text(struct rzj_ctx *c, struct rzj_value v, int64_t base, int64_t *i,
+                        bool *found)
 {
-    if (!(f >= -0x1p63 && f < 0x1p63))
-        return false;
-    *i = (int64_t)f;
+    bool overflow = false, base_ok = base == 0 || (base >= 2 && base <= 36);
+    double f;
+    *found = base_ok && rzj_parse_int(v.u.s, v.len, (int)base, i, &overflow);
+    if (overflow)
+        return rzj_fail(c, "int: the number does not fit in 64 bits");
+    if (!*found && rzj_parse_float(v.u.s, v.len, &f) && f >= -0x1p63 && f < 0x1p63) {
+        *i = (int64_t)f;
+        *found = true;
+    }
     return true;
 }
 
@@ -351,29 +357,23 @@ static bool filter_int(struct rzj_ctx *c, struct rzj_call *call, struct rzj_valu
 {
     struct rzj_value v = call->self;
     int64_t base, i = 0;
-    double f;
-    bool overflow = false;
-    *out = call->a[0].kind == RZJ_ABSENT ? rzj_int(0) : call->a[0];
+    bool found;
     if (v.kind == RZJ_UNDEF)
         return rzj_fail_undefined(c, v);
     if (!rzj_arg_int(c, call->a[1], 10, &base))
         return false;
     if (v.kind == RZJ_STR) {
-        bool base_ok = base == 0 || (base >= 2 && base <= 36);
-        if (base_ok && rzj_parse_int(v.u.s, v.len, (int)base, &i, &overflow))
-            *out = rzj_int(i);
-        else if (overflow)
+        if (!int_of_text(c, v, base, &i, &found))
+            return false;
+    } else if (v.kind == RZJ_FLOAT) {
+        found = v.u.f >= -0x1p63 && v.u.f < 0x1p63;
+        if (!found && !isnan(v.u.f))
             return rzj_fail(c, "int: the number does not fit in 64 bits");
-        else if (rzj_parse_float(v.u.s, v.len, &f) && from_double(f, &i))
-            *out = rzj_int(i);
-        return true;
+        i = found ? (int64_t)v.u.f : 0;
+    } else {
+        found = rzj_is_int(v, &i);
     }
-    if (rzj_is_int(v, &i))
-        *out = rzj_int(i);
-    else if (v.kind == RZJ_FLOAT && from_double(v.u.f, &i))
-        *out = rzj_int(i);
-    else if (v.kind == RZJ_FLOAT && !isnan(v.u.f))
-        return rzj_fail(c, "int: the number does not fit in 64 bits");
+    *out = found || call->a[0].kind == RZJ_ABSENT ? rzj_int(i) : call->a[0];
     return true;
 }
 
@@ -455,12 +455,10 @@ static bool filter_round(struct rzj_ctx *c, struct rzj_call *call, struct rzj_va
 
 static bool filter_default(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
-    bool replace = call->self.kind == RZJ_UNDEF ||
-                   (rzj_truth(call->a[1]) && !rzj_truth(call->self));
+    bool replace =
+        call->self.kind == RZJ_UNDEF || (rzj_truth(call->a[1]) && !rzj_truth(call->self));
     (void)c;
-    *out = !replace                         ? call->self
-           : call->a[0].kind == RZJ_ABSENT ? rzj_cstr("")
-                                            : call->a[0];
+    *out = !replace ? call->self : call->a[0].kind == RZJ_ABSENT ? rzj_cstr("") : call->a[0];
     return true;
 }
 

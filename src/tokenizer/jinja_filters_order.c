@@ -76,22 +76,23 @@ static bool sort_both_ways(struct rzj_ctx *c, struct keyed **data, size_t n, boo
     return true;
 }
 
-/* The key for attribute="a,b": a list of both; for a plain path or none, the value itself. */
-static bool multi_key(struct rzj_ctx *c, struct rzj_value item, struct rzj_value path,
-                      bool ignore_case, struct rzj_value *out)
+/* The key for attribute="a,b" is a list of both, and so is that of one path or none: lists compare
+ * their elements for equality first, so that equal elements need no order. */
+static bool list_key(struct rzj_ctx *c, struct rzj_value item, struct rzj_value path,
+                     bool ignore_case, struct rzj_value *out)
 {
-    if (path.kind != RZJ_STR || !memchr(path.u.s, ',', path.len))
-        return rzj_attribute_path(c, item, path, (struct rzj_value){0}, out) &&
-               (!ignore_case || rzj_ignore_case(c, *out, out));
-    struct rzj_list *keys = rzj_list_new(c, 0);
-    uint32_t cap = 0;
-    for (size_t i = 0; keys && i <= path.len;) {
-        const char *comma = i < path.len ? memchr(path.u.s + i, ',', path.len - i) : NULL;
+    size_t n = 1;
+    bool is_str = path.kind == RZJ_STR;
+    for (uint32_t i = 0; is_str && i < path.len; i++)
+        n += path.u.s[i] == ',';
+    struct rzj_list *keys = rzj_list_new(c, n);
+    for (size_t i = 0, k = 0; keys && k < n; k++) {
+        const char *comma = is_str && k + 1 < n ? memchr(path.u.s + i, ',', path.len - i) : NULL;
         size_t end = comma ? (size_t)(comma - path.u.s) : path.len;
-        struct rzj_value v;
-        if (!rzj_attribute_path(c, item, rzj_str(path.u.s + i, end - i), (struct rzj_value){0},
-                                &v) ||
-            (ignore_case && !rzj_ignore_case(c, v, &v)) || !rzj_list_push(c, keys, &cap, v))
+        struct rzj_value part = is_str ? rzj_str(path.u.s + i, end - i) : path,
+                         *v = &keys->items[k];
+        if (!rzj_attribute_path(c, item, part, (struct rzj_value){0}, v) ||
+            (ignore_case && !rzj_ignore_case(c, *v, v)))
             return false;
         i = end + 1;
     }
@@ -108,7 +109,7 @@ static bool with_keys(struct rzj_ctx *c, struct rzj_value seq, struct rzj_value 
     *n = items.n;
     for (uint32_t i = 0; i < items.n; i++) {
         (*data)[i].item = items.items[i];
-        if (!multi_key(c, items.items[i], path, ignore_case, &(*data)[i].key))
+        if (!list_key(c, items.items[i], path, ignore_case, &(*data)[i].key))
             return false;
     }
     return true;

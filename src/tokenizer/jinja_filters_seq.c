@@ -5,6 +5,8 @@
 #include "tokenizer/jinja_print.h"
 #include "tokenizer/jinja_text.h"
 
+#include <stdio.h>
+
 struct rzj_args rzj_args_from(const struct rzj_args *args, uint32_t first)
 {
     struct rzj_args rest = *args;
@@ -58,9 +60,22 @@ static bool new_gen(struct rzj_ctx *c, const struct rzj_list *items, const char 
     struct rzj_list *list = rzj_alloc(c, 1, sizeof *list);
     if (!list)
         return false;
-    *list = (struct rzj_list){.items = items->items, .n = items->n, .type_name = type_name};
+    *list = (struct rzj_list){
+        .items = items->items, .n = items->n, .type_name = type_name, .poison = items->poison};
     *out = rzj_of_list(RZJ_GEN, list);
     return true;
+}
+
+/* A lazy filter raises for something that is not iterable only when its result is iterated. */
+static bool lazy_failure(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
+{
+    char text[80];
+    struct rzj_value copy;
+    snprintf(text, sizeof text, "'%s' object is not iterable", rzj_type_name(v));
+    if (!rzj_new_str(c, text, strlen(text), &copy))
+        return false;
+    struct rzj_list none = {.poison = copy.u.s};
+    return new_gen(c, &none, NULL, out);
 }
 
 /* ---------------------------------------------------------------- map, select */
@@ -93,6 +108,8 @@ static bool filter_map(struct rzj_ctx *c, struct rzj_call *call, struct rzj_valu
     } else if (raw->n_kw != 1u + (otherwise.kind != RZJ_ABSENT)) {
         return rzj_fail(c, "map: unexpected keyword argument");
     }
+    if (!rzj_is_iterable(call->self))
+        return lazy_failure(c, call->self, out);
     if (!rzj_items(c, call->self, &items))
         return false;
     for (uint32_t i = 0; i < items.n; i++) {
@@ -129,6 +146,8 @@ static bool choose(struct rzj_ctx *c, struct rzj_call *call, bool wanted, bool h
         n_used++;
     }
     struct rzj_args rest = rzj_args_from(raw, n_used);
+    if (!rzj_is_iterable(call->self))
+        return lazy_failure(c, call->self, out);
     if (!rzj_items(c, call->self, &items))
         return false;
     for (uint32_t i = 0; i < items.n; i++) {
@@ -192,7 +211,7 @@ static bool filter_list(struct rzj_ctx *c, struct rzj_call *call, struct rzj_val
 static bool filter_first(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
     struct rzj_list items;
-    if (call->self.kind == RZJ_GEN) { /* takes one only */
+    if (call->self.kind == RZJ_GEN && !call->self.u.list->poison) { /* takes one only */
         struct rzj_list *gen = call->self.u.list;
         if (gen->pos < gen->n) {
             *out = gen->items[gen->pos++];
@@ -227,8 +246,10 @@ static bool filter_items(struct rzj_ctx *c, struct rzj_call *call, struct rzj_va
     struct rzj_call method = {.self = call->self};
     if (call->self.kind == RZJ_UNDEF)
         return new_gen(c, &none, NULL, out);
-    if (call->self.kind != RZJ_DICT)
-        return rzj_fail(c, "Can only get item pairs from a mapping.");
+    if (call->self.kind != RZJ_DICT) {
+        none.poison = "Can only get item pairs from a mapping.";
+        return new_gen(c, &none, NULL, out);
+    }
     return rzj_find_method(call->self, "items", 5)->fn(c, &method, &view) &&
            new_gen(c, view.u.list, NULL, out);
 }
@@ -248,9 +269,9 @@ static bool filter_join(struct rzj_ctx *c, struct rzj_call *call, struct rzj_val
         if (i)
             rz_buf_add(&b, separator.u.s, separator.len);
         ok = !b.failed &&
-             rzj_attribute_path(c, items.items[i], rzj_truth(call->a[1]) || call->a[1].kind == RZJ_INT
-                                                       ? call->a[1]
-                                                       : rzj_none(),
+             rzj_attribute_path(c, items.items[i],
+                                rzj_truth(call->a[1]) || call->a[1].kind == RZJ_INT ? call->a[1]
+                                                                                    : rzj_none(),
                                 (struct rzj_value){0}, &v) &&
              rzj_charge_bytes(c, separator.len) && rzj_add_str(c, &b, v);
     }
@@ -299,16 +320,21 @@ static bool filter_sum(struct rzj_ctx *c, struct rzj_call *call, struct rzj_valu
     return true;
 }
 
-static bool push_part(struct rzj_ctx *c, const struct rzj_list *items, uint32_t from, uint32_t to,
-                      uint32_t n_fill, struct rzj_value fill, struct rzj_value *out)
+/* What batch and slice cut out of their input: items from..to, then n_fill times fill. */
+struct cut {
+    uint32_t from, to, n_fill;
+    struct rzj_value fill;
+};
+
+static bool push_cut(struct rzj_ctx *c, const struct rzj_list *items, const struct cut *cut,
+                     struct rzj_list *result, uint32_t *cap)
 {
-    struct rzj_list *part = rzj_list_new(c, (size_t)(to - from) + n_fill);
+    struct rzj_list *part = rzj_list_new(c, (size_t)(cut->to - cut->from) + cut->n_fill);
     if (!part)
         return false;
     for (uint32_t i = 0; i < part->n; i++)
-        part->items[i] = from + i < to ? items->items[from + i] : fill;
-    *out = rzj_of_list(RZJ_LIST, part);
-    return true;
+        part->items[i] = cut->from + i < cut->to ? items->items[cut->from + i] : cut->fill;
+    return rzj_list_push(c, result, cap, rzj_of_list(RZJ_LIST, part));
 }
 
 static bool has_fill(struct rzj_value fill)
@@ -319,25 +345,27 @@ static bool has_fill(struct rzj_value fill)
 static bool filter_batch(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
     struct rzj_list items, result = {0};
-    struct rzj_value part;
+    struct cut cut = {.fill = call->a[1]};
     uint32_t cap = 0;
     int64_t size;
+    if (!rzj_is_iterable(call->self))
+        return lazy_failure(c, call->self, out);
     if (!rzj_items(c, call->self, &items) || !rzj_arg_int(c, call->a[0], 1, &size))
         return false;
-    /* with a size below 1 Jinja2's comparison never holds, or holds before the first item */
-    if (size < 0)
-        size = (int64_t)items.n + 1;
-    if (size == 0)
-        return rzj_fail(c, "batch: the size must be positive");
-    for (uint32_t i = 0; i < items.n;) {
-        uint32_t left = items.n - i, take = size < left ? (uint32_t)size : left;
-        uint32_t n_fill = has_fill(call->a[1]) && size > take ? (uint32_t)(size - take) : 0;
-        if (size - take > RZJ_MAX_RANGE)
-            return rzj_fail(c, "batch: the size is too large");
-        if (!push_part(c, &items, i, i + take, n_fill, call->a[1], &part) ||
-            !rzj_list_push(c, &result, &cap, part))
+    if (size > (int64_t)items.n + RZJ_MAX_RANGE)
+        return rzj_fail(c, "batch: the size is too large");
+    /* Jinja2 starts a new batch whenever the last one has exactly that size */
+    if (size == 0 && items.n && !push_cut(c, &items, &cut, &result, &cap))
+        return false;
+    bool fills = has_fill(call->a[1]) && size > 0;
+    if (size <= 0)
+        size = items.n;
+    for (; cut.from < items.n; cut.from = cut.to) {
+        uint32_t left = items.n - cut.from, take = size < left ? (uint32_t)size : left;
+        cut.to = cut.from + take;
+        cut.n_fill = fills ? (uint32_t)(size - take) : 0;
+        if (!push_cut(c, &items, &cut, &result, &cap))
             return false;
-        i += take;
     }
     return new_gen(c, &result, NULL, out);
 }
@@ -345,23 +373,23 @@ static bool filter_batch(struct rzj_ctx *c, struct rzj_call *call, struct rzj_va
 static bool filter_slice(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
     struct rzj_list items, result = {0};
-    struct rzj_value part;
-    uint32_t cap = 0, from = 0;
+    struct cut cut = {.fill = call->a[1]};
+    uint32_t cap = 0;
     int64_t n;
+    if (!rzj_is_iterable(call->self))
+        return lazy_failure(c, call->self, out);
     if (!rzj_items(c, call->self, &items) || !rzj_arg_int(c, call->a[0], 1, &n))
         return false;
     if (n == 0)
-        return rzj_fail(c, "slice: division by zero");
+        return rzj_fail(c, "integer division or modulo by zero");
     if (n > RZJ_MAX_RANGE)
         return rzj_fail(c, "slice: too many slices");
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i++, cut.from = cut.to) {
         bool is_longer = i < items.n % n;
-        uint32_t to = from + (uint32_t)(items.n / n) + is_longer;
-        uint32_t n_fill = has_fill(call->a[1]) && !is_longer;
-        if (!push_part(c, &items, from, to, n_fill, call->a[1], &part) ||
-            !rzj_list_push(c, &result, &cap, part))
+        cut.to = cut.from + (uint32_t)(items.n / n) + is_longer;
+        cut.n_fill = has_fill(call->a[1]) && !is_longer;
+        if (!push_cut(c, &items, &cut, &result, &cap))
             return false;
-        from = to;
     }
     return new_gen(c, &result, NULL, out);
 }
@@ -371,6 +399,8 @@ static bool filter_unique(struct rzj_ctx *c, struct rzj_call *call, struct rzj_v
     struct rzj_list items, result = {0};
     uint32_t cap = 0;
     struct rzj_dict *seen = rzj_dict_new(c, 0);
+    if (!rzj_is_iterable(call->self))
+        return lazy_failure(c, call->self, out);
     if (!seen || !rzj_items(c, call->self, &items))
         return false;
     for (uint32_t i = 0; i < items.n; i++) {

@@ -19,7 +19,7 @@ struct spec {
     uint32_t fill; /* 0: a space */
     char align;    /* < > ^ =, or 0 for the type's own */
     char sign;     /* + - or space */
-    bool alternate, grouped;
+    bool alternate, grouped, zero;
     int64_t width, precision; /* precision -1: none */
     char type;                /* 0: none */
 };
@@ -121,7 +121,9 @@ static size_t add_double(struct rz_buf *text, double f, const struct spec *spec)
         rzj_add_float(&digits, f);
     else
         rzj_add_float_as(&digits, percent ? f * 100 : f,
-                         !spec->type ? 'g' : upper ? (char)(type - 32) : type,
+                         !spec->type ? 'g'
+                         : upper     ? (char)(type - 32)
+                                     : type,
                          spec->precision < 0 ? 6 : (int)spec->precision, spec->alternate);
     if (percent)
         rz_buf_char(&digits, '%');
@@ -146,6 +148,7 @@ struct percent {
 
 static bool next_arg(struct percent *p, struct rzj_value *v)
 {
+    *v = rzj_none();
     bool is_tuple = p->args.kind == RZJ_TUPLE;
     uint32_t n = is_tuple ? p->args.u.list->n : 1;
     if (p->i_arg >= n)
@@ -345,6 +348,7 @@ struct formatter {
 
 static bool field_root(struct formatter *f, const char *s, size_t len, struct rzj_value *v)
 {
+    *v = rzj_none();
     int64_t index = f->n_auto;
     bool overflow, digits = len == 0 || rzj_parse_int(s, len, 10, &index, &overflow);
     if (digits) {
@@ -394,56 +398,82 @@ static bool field_value(struct formatter *f, const char *s, size_t len, struct r
     return true;
 }
 
+/* Digits at s[*i..len); more than MAX_WIDTH stops early and is refused by the caller. */
+static int64_t spec_number(const char *s, size_t len, size_t *i)
+{
+    int64_t n = 0;
+    for (; *i < len && s[*i] >= '0' && s[*i] <= '9' && n <= MAX_WIDTH; ++*i)
+        n = n * 10 + (s[*i] - '0');
+    return n;
+}
+
+static bool is_align(char ch)
+{
+    return ch == '<' || ch == '>' || ch == '^' || ch == '=';
+}
+
+/* Takes the character at s[*i] if it is one of set. */
+static char spec_char(const char *s, size_t len, size_t *i, const char *set)
+{
+    if (*i < len && s[*i] && strchr(set, s[*i]))
+        return s[(*i)++];
+    return '\0';
+}
+
 /* [[fill]align][sign][#][0][width][,][.precision][type] */
 static bool read_spec(struct rzj_ctx *c, const char *s, size_t len, struct spec *spec)
 {
     size_t i = 0, n = 0;
     *spec = (struct spec){.precision = -1};
-    if (len)
-        rzj_text_at(s, len, &n);
-    if (len && n < len && strchr("<>^=", s[n]) && s[n]) {
-        spec->fill = rzj_text_at(s, len, &n);
-        spec->align = s[n];
-        i = n + 1;
-    } else if (len && s[0] && strchr("<>^=", s[0])) {
-        spec->align = s[i++];
+    uint32_t first = len ? rzj_text_at(s, len, &n) : 0;
+    if (len && n < len && is_align(s[n])) {
+        spec->fill = first;
+        i = n;
     }
-    if (i < len && (s[i] == '+' || s[i] == '-' || s[i] == ' '))
-        spec->sign = s[i++];
-    if (i < len && s[i] == '#') {
-        spec->alternate = true;
+    spec->align = spec_char(s, len, &i, "<>^=");
+    spec->sign = spec_char(s, len, &i, "+- ");
+    spec->alternate = spec_char(s, len, &i, "#") != '\0';
+    spec->zero = spec_char(s, len, &i, "0") != '\0';
+    if (spec->zero && !spec->fill)
+        spec->fill = '0';
+    spec->width = spec_number(s, len, &i);
+    spec->grouped = spec_char(s, len, &i, ",") != '\0';
+    if (i + 1 < len && s[i] == '.' && s[i + 1] >= '0' && s[i + 1] <= '9') {
         i++;
+        spec->precision = spec_number(s, len, &i);
     }
-    if (i < len && s[i] == '0') {
-        if (!spec->align) {
-            spec->align = '=';
-            spec->fill = '0';
-        }
-        i++;
-    }
-    for (; i < len && s[i] >= '0' && s[i] <= '9' && spec->width <= MAX_WIDTH; i++)
-        spec->width = spec->width * 10 + (s[i] - '0');
-    if (i < len && s[i] == ',') {
-        spec->grouped = true;
-        i++;
-    }
-    if (i + 1 < len && s[i] == '.' && s[i + 1] >= '0' && s[i + 1] <= '9')
-        for (i++, spec->precision = 0;
-             i < len && s[i] >= '0' && s[i] <= '9' && spec->precision <= MAX_WIDTH; i++)
-            spec->precision = spec->precision * 10 + (s[i] - '0');
     if (i < len)
         spec->type = s[i++];
     return (i == len && spec->width <= MAX_WIDTH && spec->precision <= MAX_WIDTH) ||
            rzj_fail(c, "invalid format specifier");
 }
 
+/* Everything but numbers. */
+static bool add_text_field(struct formatter *f, struct rzj_value v, const struct spec *spec,
+                           struct rz_buf *text)
+{
+    bool plain = v.kind == RZJ_STR || v.kind == RZJ_BOOL;
+    bool has_spec = spec->width || spec->align || spec->precision >= 0 || spec->sign;
+    if ((spec->type && (spec->type != 's' || v.kind != RZJ_STR)) || (plain && spec->align == '='))
+        return rzj_fail(f->c, "unknown format code for '%s'", rzj_type_name(v));
+    if (!plain && has_spec)
+        return rzj_fail(f->c, "unsupported format string passed to %s.__format__",
+                        rzj_type_name(v));
+    if (!rzj_add_str(f->c, text, v))
+        return false;
+    if (spec->precision >= 0)
+        text->len = rzj_text_offset(text->data, text->len, (size_t)spec->precision);
+    return true;
+}
+
 static bool add_field(struct formatter *f, struct rzj_value v, const struct spec *spec,
                       struct rz_buf *text, size_t *sign_len)
 {
     int64_t i = 0;
-    double d;
+    double d = 0;
     char type = spec->type;
-    bool is_int = v.kind == RZJ_INT || (v.kind == RZJ_BOOL && type);
+    bool has_spec = type || spec->width || spec->align || spec->sign || spec->grouped;
+    bool is_int = v.kind == RZJ_INT || (v.kind == RZJ_BOOL && has_spec);
     if (is_int && (!type || strchr("dboxX", type))) {
         rzj_is_int(v, &i);
         *sign_len = add_int(text, i, spec, 0);
@@ -455,18 +485,7 @@ static bool add_field(struct formatter *f, struct rzj_value v, const struct spec
         *sign_len = add_double(text, d, spec);
         return true;
     }
-    bool plain = v.kind == RZJ_STR || v.kind == RZJ_BOOL;
-    if ((type && (type != 's' || v.kind != RZJ_STR)) || (plain && spec->align == '=' && !spec->fill))
-        return rzj_fail(f->c, "unknown format code for '%s'", rzj_type_name(v));
-    bool has_spec = spec->width || spec->align || spec->precision >= 0 || spec->sign;
-    if (!plain && has_spec)
-        return rzj_fail(f->c, "unsupported format string passed to %s.__format__",
-                        rzj_type_name(v));
-    if (!rzj_add_str(f->c, text, v))
-        return false;
-    if (spec->precision >= 0)
-        text->len = rzj_text_offset(text->data, text->len, (size_t)spec->precision);
-    return true;
+    return add_text_field(f, v, spec, text);
 }
 
 /* A field between its braces: name, !conversion, :spec. */
@@ -502,8 +521,10 @@ static bool field(struct formatter *f, const char *s, size_t len)
     rz_buf_init(&text, RZJ_MAX_STRING_BYTES);
     bool ok = add_field(f, v, &spec, &text, &sign_len);
     double d;
-    if (!spec.align)
-        spec.align = rzj_is_number(v, &d) ? '>' : '<';
+    if (!spec.align && rzj_is_number(v, &d))
+        spec.align = spec.zero ? '=' : '>';
+    else if (!spec.align)
+        spec.align = '<';
     ok = ok && add_padded(f->c, f->out, &text, sign_len, &spec);
     rz_buf_fini(&text);
     return ok;

@@ -12,8 +12,7 @@ static bool global_range(struct rzj_ctx *c, struct rzj_call *call, struct rzj_va
     int64_t start = 0, stop, step = 1;
     bool one = call->a[1].kind == RZJ_ABSENT;
     if (!rzj_arg_int(c, call->a[one ? 0 : 1], 0, &stop) ||
-        (!one && !rzj_arg_int(c, call->a[0], 0, &start)) ||
-        !rzj_arg_int(c, call->a[2], 1, &step))
+        (!one && !rzj_arg_int(c, call->a[0], 0, &start)) || !rzj_arg_int(c, call->a[2], 1, &step))
         return false;
     if (step == 0)
         return rzj_fail(c, "range() arg 3 must not be zero");
@@ -24,7 +23,7 @@ static bool global_range(struct rzj_ctx *c, struct rzj_call *call, struct rzj_va
     else if (step < 0 && start > stop)
         n = ((uint64_t)start - (uint64_t)stop - 1) / (0 - (uint64_t)step) + 1;
     if (n > RZJ_MAX_RANGE)
-        return rzj_fail(c, "Range too big. The sandbox blocks ranges larger than MAX_RANGE=%d.",
+        return rzj_fail(c, "Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).",
                         RZJ_MAX_RANGE);
     struct rzj_list *list = rzj_list_new(c, (size_t)n);
     if (!list)
@@ -73,8 +72,8 @@ static bool build_dict(struct rzj_ctx *c, const struct rzj_args *args, struct rz
 
 static bool global_dict(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
-    struct rzj_dict *d;
-    if (!build_dict(c, call->raw, &d))
+    struct rzj_dict *d = NULL;
+    if (!build_dict(c, call->raw, &d) || !d)
         return false;
     *out = rzj_of_dict(d);
     return true;
@@ -82,8 +81,8 @@ static bool global_dict(struct rzj_ctx *c, struct rzj_call *call, struct rzj_val
 
 static bool global_namespace(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
-    struct rzj_dict *d;
-    if (!build_dict(c, call->raw, &d))
+    struct rzj_dict *d = NULL;
+    if (!build_dict(c, call->raw, &d) || !d)
         return false;
     for (uint32_t i = 0; i < d->n; i++) {
         struct rzj_value key = d->pairs[i].key;
@@ -174,8 +173,7 @@ const struct rzj_builtin rzj_globals[] = {
 
 /* ---------------------------------------------------------------- search */
 
-const struct rzj_builtin *rzj_find_in(const struct rzj_builtin *table, const char *name,
-                                      size_t len)
+const struct rzj_builtin *rzj_find_in(const struct rzj_builtin *table, const char *name, size_t len)
 {
     for (; table->name; table++)
         if (strlen(table->name) == len && memcmp(table->name, name, len) == 0)

@@ -37,8 +37,7 @@ static void add_json_char(struct rz_buf *b, uint32_t ch, bool ensure_ascii)
     }
 }
 
-static bool add_json_str(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v,
-                         bool ensure_ascii)
+static bool add_json_str(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v, bool ensure_ascii)
 {
     rz_buf_char(b, '"');
     for (size_t i = 0, n; i < v.len; i += n) {
@@ -121,8 +120,8 @@ static bool add_dict(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_dict 
         return true;
     }
     uint32_t *order = NULL;
-    if (style->sort_keys && (!(order = rzj_alloc(c, d->n, sizeof *order)) ||
-                             !sort_keys(c, d, order)))
+    if (style->sort_keys &&
+        (!(order = rzj_alloc(c, d->n, sizeof *order)) || !sort_keys(c, d, order)))
         return false;
     rz_buf_char(b, '{');
     for (uint32_t i = 0; i < d->n; i++) {
@@ -193,7 +192,7 @@ static bool add_value(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v,
         ok = add_dict(c, b, v.u.dict, style, level);
         break;
     default:
-        ok = rzj_fail(c, "tojson: object of type %s is not JSON serializable", rzj_type_name(v));
+        ok = rzj_fail(c, "Object of type %s is not JSON serializable", rzj_type_name(v));
     }
     c->depth--;
     return ok;

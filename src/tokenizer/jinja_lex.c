@@ -36,8 +36,8 @@ void rzj_position(const struct rz_template *t, size_t offset, unsigned *line, un
     }
 }
 
-rz_status rzj_fail_at(const struct rz_template *t, size_t offset, rz_error *err,
-                      const char *format, ...)
+rz_status rzj_fail_at(const struct rz_template *t, size_t offset, rz_error *err, const char *format,
+                      ...)
 {
     char sentence[RZ_ERROR_TEXT_MAX];
     va_list args;
@@ -262,14 +262,12 @@ static const struct {
     char text[3];
     uint8_t op;
 } operators[] = {
-    {"//", RZJ_OP_FLOORDIV}, {"**", RZJ_OP_POW},      {"==", RZJ_OP_EQ},
-    {"!=", RZJ_OP_NE},       {">=", RZJ_OP_GE},       {"<=", RZJ_OP_LE},
-    {"+", RZJ_OP_ADD},       {"-", RZJ_OP_SUB},       {"/", RZJ_OP_DIV},
-    {"*", RZJ_OP_MUL},       {"%", RZJ_OP_MOD},       {"~", RZJ_OP_TILDE},
-    {"[", RZJ_OP_LBRACKET},  {"]", RZJ_OP_RBRACKET},  {"(", RZJ_OP_LPAREN},
-    {")", RZJ_OP_RPAREN},    {"{", RZJ_OP_LBRACE},    {"}", RZJ_OP_RBRACE},
-    {">", RZJ_OP_GT},        {"<", RZJ_OP_LT},        {"=", RZJ_OP_ASSIGN},
-    {".", RZJ_OP_DOT},       {":", RZJ_OP_COLON},     {"|", RZJ_OP_PIPE},
+    {"//", RZJ_OP_FLOORDIV}, {"**", RZJ_OP_POW},      {"==", RZJ_OP_EQ},    {"!=", RZJ_OP_NE},
+    {">=", RZJ_OP_GE},       {"<=", RZJ_OP_LE},       {"+", RZJ_OP_ADD},    {"-", RZJ_OP_SUB},
+    {"/", RZJ_OP_DIV},       {"*", RZJ_OP_MUL},       {"%", RZJ_OP_MOD},    {"~", RZJ_OP_TILDE},
+    {"[", RZJ_OP_LBRACKET},  {"]", RZJ_OP_RBRACKET},  {"(", RZJ_OP_LPAREN}, {")", RZJ_OP_RPAREN},
+    {"{", RZJ_OP_LBRACE},    {"}", RZJ_OP_RBRACE},    {">", RZJ_OP_GT},     {"<", RZJ_OP_LT},
+    {"=", RZJ_OP_ASSIGN},    {".", RZJ_OP_DOT},       {":", RZJ_OP_COLON},  {"|", RZJ_OP_PIPE},
     {",", RZJ_OP_COMMA},     {";", RZJ_OP_SEMICOLON},
 };
 

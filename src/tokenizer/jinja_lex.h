@@ -61,7 +61,7 @@ struct rzj_token {
 RZ_MUST_USE rz_status rzj_lex(struct rz_template *t, struct rzj_token **tokens, rz_error *err);
 
 /* A failure at an offset of the source: "name:line:column: sentence". */
-rz_status rzj_fail_at(const struct rz_template *t, size_t offset, rz_error *err,
-                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+rz_status rzj_fail_at(const struct rz_template *t, size_t offset, rz_error *err, const char *format,
+                      ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -173,10 +173,10 @@ bool rzj_loop_attr(struct rzj_ctx *c, struct rzj_value loop, const char *name, s
                    struct rzj_value *out, bool *known)
 {
     static const char *const names[N_ATTRS] = {
-        [INDEX] = "index",       [INDEX0] = "index0",     [REVINDEX] = "revindex",
-        [REVINDEX0] = "revindex0", [FIRST] = "first",     [LAST] = "last",
-        [LENGTH] = "length",     [PREVITEM] = "previtem", [NEXTITEM] = "nextitem",
-        [DEPTH] = "depth",       [DEPTH0] = "depth0"};
+        [INDEX] = "index",         [INDEX0] = "index0",     [REVINDEX] = "revindex",
+        [REVINDEX0] = "revindex0", [FIRST] = "first",       [LAST] = "last",
+        [LENGTH] = "length",       [PREVITEM] = "previtem", [NEXTITEM] = "nextitem",
+        [DEPTH] = "depth",         [DEPTH0] = "depth0"};
     *known = true;
     for (int i = 0; i < N_ATTRS; i++)
         if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)

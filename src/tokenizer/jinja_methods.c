@@ -146,18 +146,12 @@ static bool list_index(struct rzj_ctx *c, struct rzj_call *call, struct rzj_valu
 }
 
 const struct rzj_builtin rzj_list_methods[] = {
-    {"append", NULL, NULL, 0},
-    {"clear", NULL, NULL, 0},
-    {"copy", copy, NULL, 0},
-    {"count", list_count, "value", 1},
-    {"extend", NULL, NULL, 0},
-    {"index", list_index, "value,start,stop", 1},
-    {"insert", NULL, NULL, 0},
-    {"pop", NULL, NULL, 0},
-    {"remove", NULL, NULL, 0},
-    {"reverse", NULL, NULL, 0},
-    {"sort", NULL, NULL, 0},
-    {NULL, NULL, NULL, 0},
+    {"append", NULL, NULL, 0}, {"clear", NULL, NULL, 0},
+    {"copy", copy, NULL, 0},   {"count", list_count, "value", 1},
+    {"extend", NULL, NULL, 0}, {"index", list_index, "value,start,stop", 1},
+    {"insert", NULL, NULL, 0}, {"pop", NULL, NULL, 0},
+    {"remove", NULL, NULL, 0}, {"reverse", NULL, NULL, 0},
+    {"sort", NULL, NULL, 0},   {NULL, NULL, NULL, 0},
 };
 
 const struct rzj_builtin rzj_tuple_methods[] = {

@@ -17,7 +17,7 @@ static bool overflow(struct rzj_ctx *c)
 static bool bad_operands(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct rzj_value b)
 {
     static const char *const names[] = {
-        [RZJ_OP_ADD] = "+",       [RZJ_OP_SUB] = "-",  [RZJ_OP_MUL] = "*", [RZJ_OP_DIV] = "/",
+        [RZJ_OP_ADD] = "+",       [RZJ_OP_SUB] = "-", [RZJ_OP_MUL] = "*", [RZJ_OP_DIV] = "/",
         [RZJ_OP_FLOORDIV] = "//", [RZJ_OP_MOD] = "%", [RZJ_OP_POW] = "**"};
     if (a.kind == RZJ_UNDEF)
         return rzj_fail_undefined(c, a);
@@ -53,7 +53,10 @@ static bool int_divide(struct rzj_ctx *c, enum rzj_op op, int64_t a, int64_t b,
                        struct rzj_value *out)
 {
     if (b == 0)
-        return rzj_fail(c, "division by zero");
+        return rzj_fail(c, "%s by zero",
+                        op == RZJ_OP_DIV   ? "division"
+                        : op == RZJ_OP_MOD ? "integer modulo"
+                                           : "integer division or modulo");
     if (op == RZJ_OP_DIV) {
         *out = rzj_float((double)a / (double)b);
         return true;
@@ -130,7 +133,10 @@ static bool float_op(struct rzj_ctx *c, enum rzj_op op, double a, double b, stru
 {
     bool divides = op == RZJ_OP_DIV || op == RZJ_OP_FLOORDIV || op == RZJ_OP_MOD;
     if (divides && b == 0)
-        return rzj_fail(c, "float division by zero");
+        return rzj_fail(c, "float %s",
+                        op == RZJ_OP_DIV   ? "division by zero"
+                        : op == RZJ_OP_MOD ? "modulo"
+                                           : "floor division by zero");
     switch (op) {
     case RZJ_OP_ADD:
         *out = rzj_float(a + b);
@@ -190,8 +196,7 @@ static bool repeat_str(struct rzj_ctx *c, struct rzj_value s, int64_t times, str
     return rzj_charge(c, s.len ? (uint64_t)times / 8 : 0);
 }
 
-static bool repeat_list(struct rzj_ctx *c, struct rzj_value v, int64_t times,
-                        struct rzj_value *out)
+static bool repeat_list(struct rzj_ctx *c, struct rzj_value v, int64_t times, struct rzj_value *out)
 {
     uint32_t n = v.u.list->n;
     uint64_t total;
@@ -209,8 +214,8 @@ static bool repeat_list(struct rzj_ctx *c, struct rzj_value v, int64_t times,
 }
 
 /* *done is false if the operands are not a sequence and a count. */
-static bool repeat(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b,
-                   struct rzj_value *out, bool *done)
+static bool repeat(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, struct rzj_value *out,
+                   bool *done)
 {
     int64_t times;
     if (rzj_is_int(a, &times)) {
@@ -287,8 +292,7 @@ bool rzj_binary(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct rz
     return done || bad_operands(c, op, a, b);
 }
 
-bool rzj_negate(struct rzj_ctx *c, unsigned sign, struct rzj_value a,
-                struct rzj_value *out)
+bool rzj_negate(struct rzj_ctx *c, unsigned sign, struct rzj_value a, struct rzj_value *out)
 {
     int64_t i;
     if (a.kind == RZJ_FLOAT) {
@@ -324,6 +328,8 @@ bool rzj_contains(struct rzj_ctx *c, struct rzj_value container, struct rzj_valu
         return ok;
     }
     struct rzj_list items;
+    if (!rzj_is_iterable(container))
+        return rzj_fail(c, "argument of type '%s' is not iterable", rzj_type_name(container));
     if (!rzj_items(c, container, &items))
         return false;
     for (uint32_t i = 0; i < items.n && !*out; i++)
@@ -337,6 +343,7 @@ bool rzj_compare(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct r
 {
     double f;
     bool ok = true;
+    *out = false;
     if (op >= RZJ_OP_GT && op <= RZJ_OP_LE && rzj_is_number(a, &f) && rzj_is_number(b, &f)) {
         int order = rzj_number_order(a, b);
         *out = order != 2 && (op == RZJ_OP_GT   ? order > 0

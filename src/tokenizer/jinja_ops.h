@@ -7,8 +7,7 @@
 
 bool rzj_binary(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct rzj_value b,
                 struct rzj_value *out);
-bool rzj_negate(struct rzj_ctx *c, unsigned sign, struct rzj_value a,
-                struct rzj_value *out);
+bool rzj_negate(struct rzj_ctx *c, unsigned sign, struct rzj_value a, struct rzj_value *out);
 bool rzj_compare(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct rzj_value b,
                  bool *out);
 bool rzj_contains(struct rzj_ctx *c, struct rzj_value container, struct rzj_value v, bool *out);

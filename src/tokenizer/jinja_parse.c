@@ -197,7 +197,7 @@ static struct rzj_node *parse_block(struct rzj_parser *p, const char *const *end
         struct rzj_node *n = NULL;
         if (t->kind == RZJ_T_END) {
             if (ends)
-                return rzj_p_fail(p, block->offset, "this block has no %s", ends[0]);
+                return rzj_p_fail(p, p->opener, "this block has no %s", ends[0]);
             break;
         } else if (t->kind == RZJ_T_DATA) {
             n = rzj_p_node(p, RZJ_N_DATA, t->offset);
@@ -279,14 +279,14 @@ static struct rzj_node *parse_for(struct rzj_parser *p, struct rzj_node *n)
 {
     bool soft = p->soft;
     p->soft = false;
-    n->a = rzj_p_target(p, RZJ_TUPLE_END_IN);
+    n->a = rzj_p_target(p, 0);
     if (!n->a)
         return NULL;
     if (names_loop(n->a))
         return rzj_p_fail(p, n->a->offset, "loop cannot be a for loop's target");
     if (!rzj_p_skip_name(p, "in"))
         return rzj_p_unexpected(p, "\"in\"");
-    if (!(n->b = rzj_p_tuple(p, RZJ_TUPLE_NO_IF | RZJ_TUPLE_END_RECURSIVE)))
+    if (!(n->b = rzj_p_tuple(p, RZJ_TUPLE_NO_IF)))
         return NULL;
     if (rzj_p_skip_name(p, "if") && !(n->c = rzj_p_expression(p, true)))
         return NULL;
@@ -467,7 +467,11 @@ static struct rzj_node *parse_statement(struct rzj_parser *p)
             continue;
         p->i++;
         struct rzj_node *n = rzj_p_node(p, statements[i].kind, t->offset);
-        return n ? statements[i].parse(p, n) : NULL;
+        uint32_t outer = p->opener;
+        p->opener = t->offset;
+        n = n ? statements[i].parse(p, n) : NULL;
+        p->opener = n ? outer : p->opener;
+        return n;
     }
     return rzj_p_fail(p, t->offset, "the tag \"%.*s\" is not known here", (int)t->len, t->text);
 }
@@ -483,6 +487,9 @@ rz_status rzj_parse(struct rz_template *t, rz_error *err)
     for (int i = 0; i < RZJ_N_KNOWN_NAMES; i++)
         t->known_names[i] = rzj_p_intern(&p, known[i], strlen(known[i]));
     t->root = p.status ? NULL : parse_block(&p, NULL);
+    if (t->root && p.unknown)
+        rzj_p_fail(&p, p.unknown->offset, "no %s is named '%s'",
+                   p.unknown->kind == RZJ_N_FILTER ? "filter" : "test", p.unknown->name);
     RZ_ASSERT(t->root || p.status);
     return p.status;
 }

@@ -10,13 +10,15 @@ struct rzj_parser {
     struct rz_template *t;
     const struct rzj_token *tokens;
     size_t i;
-    unsigned depth;  /* of nested expressions and blocks, at most RZJ_MAX_NESTING */
+    uint32_t opener;  /* offset of the innermost tag around this point */
+    unsigned depth;   /* of nested expressions and blocks, at most RZJ_MAX_NESTING */
     unsigned n_loops; /* for loops around this point, within the same macro */
-    bool soft;       /* inside of an if: unknown filters and tests fail only when reached */
+    bool soft;        /* inside of an if: unknown filters and tests fail only when reached */
     struct rzj_node **macros; /* the macros and call blocks around this point */
     unsigned n_macros;
     const char **names; /* interned; an open-addressing table */
     size_t n_names, cap_names;
+    const struct rzj_node *unknown; /* the first filter or test that does not exist */
     rz_status status;
     rz_error *err;
 };
@@ -49,16 +51,20 @@ bool rzj_p_skip_op(struct rzj_parser *p, enum rzj_op op);
 bool rzj_p_skip_name(struct rzj_parser *p, const char *name);
 bool rzj_p_expect_op(struct rzj_parser *p, enum rzj_op op, const char *what);
 
+/* Literals at the current token; adjacent strings are one. */
+struct rzj_node *rzj_p_string(struct rzj_parser *p);
+struct rzj_node *rzj_p_number(struct rzj_parser *p);
+/* true, false, none and their capitalized forms. */
+bool rzj_p_constant(const struct rzj_token *t, struct rzj_value *v);
+
 /* Expressions. with_if false: no inline if at the top level. */
 struct rzj_node *rzj_p_expression(struct rzj_parser *p, bool with_if);
 
 enum rzj_tuple_flag {
-    RZJ_TUPLE_PRIMARY = 1,   /* elements are primaries: an assignment's target */
-    RZJ_TUPLE_NO_IF = 2,     /* elements without inline if */
-    RZJ_TUPLE_PARENS = 4,    /* within parentheses: may be empty */
-    RZJ_TUPLE_NAMESPACE = 8, /* elements may be name.attribute */
-    RZJ_TUPLE_END_IN = 16,   /* "in" ends it */
-    RZJ_TUPLE_END_RECURSIVE = 32
+    RZJ_TUPLE_PRIMARY = 1,  /* elements are primaries: an assignment's target */
+    RZJ_TUPLE_NO_IF = 2,    /* elements without inline if */
+    RZJ_TUPLE_PARENS = 4,   /* within parentheses: may be empty */
+    RZJ_TUPLE_NAMESPACE = 8 /* elements may be name.attribute */
 };
 struct rzj_node *rzj_p_tuple(struct rzj_parser *p, unsigned flags);
 /* A target of set or for: names, tuples of names, name.attribute if so flagged. */

@@ -15,7 +15,7 @@ bool rzj_to_str(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out);
 struct rzj_json_style {
     bool ensure_ascii, sort_keys;
     bool is_indented;
-    struct rzj_value indent;    /* a string, repeated per level */
+    struct rzj_value indent; /* a string, repeated per level */
     struct rzj_value item_separator, key_separator;
 };
 

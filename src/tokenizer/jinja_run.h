@@ -10,12 +10,12 @@
 #include "tokenizer/jinja_ast.h"
 
 enum {
-    RZJ_MAX_DEPTH = 1000,              /* of evaluation, macro calls included */
-    RZJ_MAX_VALUE_BYTES = 96 << 20,    /* of everything a rendering computes */
-    RZJ_MAX_STRING_BYTES = 32 << 20,   /* of one string */
-    RZJ_MAX_JSON_BYTES = 16 << 20,     /* of the variables */
+    RZJ_MAX_DEPTH = 1000,            /* of evaluation, macro calls included */
+    RZJ_MAX_VALUE_BYTES = 96 << 20,  /* of everything a rendering computes */
+    RZJ_MAX_STRING_BYTES = 32 << 20, /* of one string */
+    RZJ_MAX_JSON_BYTES = 16 << 20,   /* of the variables */
     RZJ_MAX_JSON_VALUES = 500 * 1000,
-    RZJ_MAX_RANGE = 100000,            /* as Jinja2's sandbox */
+    RZJ_MAX_RANGE = 100000, /* as Jinja2's sandbox */
     RZJ_DEFAULT_OUTPUT_BYTES = 64 << 20,
     RZJ_DEFAULT_STEPS = 10 * 1000 * 1000,
     RZJ_BYTES_PER_STEP = 64, /* bytes copied or compared that cost as much as a step */
@@ -101,8 +101,8 @@ typedef bool rzj_fn(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *
 /* A row of a table of filters, tests, methods or globals. */
 struct rzj_builtin {
     const char *name;
-    rzj_fn *fn;          /* NULL: exists in Python, but the sandbox refuses it */
-    const char *params;  /* "name,name"; "*": takes raw; NULL: none */
+    rzj_fn *fn;         /* NULL: exists in Python, but the sandbox refuses it */
+    const char *params; /* "name,name"; "*": takes raw; NULL: none */
     uint8_t n_required;
 };
 

@@ -67,6 +67,7 @@ static bool pad(struct rzj_ctx *c, struct rzj_call *call, unsigned sides, struct
 {
     struct rzj_value fill = rzj_cstr(" "), s = call->self;
     int64_t width, n = (int64_t)rzj_text_count(s.u.s, s.len);
+    *out = rzj_none();
     if (!rzj_arg_int(c, call->a[0], 0, &width) ||
         (call->a[1].kind != RZJ_ABSENT && !rzj_arg_str(c, call->a[1], &fill)))
         return false;
@@ -161,8 +162,7 @@ static bool str_removeprefix(struct rzj_ctx *c, struct rzj_call *call, struct rz
     struct rzj_value prefix;
     if (!rzj_arg_str(c, call->a[0], &prefix))
         return false;
-    bool has = prefix.len <= call->self.len &&
-               memcmp(call->self.u.s, prefix.u.s, prefix.len) == 0;
+    bool has = prefix.len <= call->self.len && memcmp(call->self.u.s, prefix.u.s, prefix.len) == 0;
     *out = part(call->self, has ? prefix.len : 0, call->self.len);
     return rzj_charge_bytes(c, prefix.len);
 }
@@ -173,8 +173,8 @@ static bool str_removesuffix(struct rzj_ctx *c, struct rzj_call *call, struct rz
     if (!rzj_arg_str(c, call->a[0], &suffix))
         return false;
     size_t len = call->self.len;
-    bool has = suffix.len <= len &&
-               memcmp(call->self.u.s + len - suffix.len, suffix.u.s, suffix.len) == 0;
+    bool has =
+        suffix.len <= len && memcmp(call->self.u.s + len - suffix.len, suffix.u.s, suffix.len) == 0;
     *out = part(call->self, 0, has ? len - suffix.len : len);
     return rzj_charge_bytes(c, suffix.len);
 }
@@ -192,7 +192,8 @@ static bool push_part(struct rzj_ctx *c, struct pieces *p, struct rzj_value self
     return rzj_list_push(c, p->list, &p->cap, part(self, from, to));
 }
 
-/* At whitespace, which is also dropped at both ends. */
+/* At whitespace, which is also dropped at both ends, but not after the last piece that max
+ * allows. */
 static bool split_blank(struct rzj_ctx *c, struct rzj_value self, int64_t max, struct pieces *p)
 {
     const char *s = self.u.s;
@@ -202,10 +203,8 @@ static bool split_blank(struct rzj_ctx *c, struct rzj_value self, int64_t max, s
         if (!len)
             return true;
         size_t from = (size_t)(s - self.u.s), end = from;
-        if (max-- == 0) {
-            rzj_strip_right(&s, &len, NULL, 0);
+        if (max-- == 0)
             return push_part(c, p, self, from, from + len);
-        }
         while (len && !rzj_is_space(rzj_text_at(s, len, &n))) {
             s += n;
             len -= n;
@@ -226,10 +225,8 @@ static bool rsplit_blank(struct rzj_ctx *c, struct rzj_value self, int64_t max, 
         if (!len)
             return true;
         size_t end = len;
-        if (max-- == 0) {
-            rzj_strip_left(&s, &len, NULL, 0);
-            return push_part(c, p, self, end - len, end);
-        }
+        if (max-- == 0)
+            return push_part(c, p, self, 0, end);
         while (len && !rzj_is_space(rzj_text_last(s, len, &n)))
             len -= n;
         if (!push_part(c, p, self, len, end))

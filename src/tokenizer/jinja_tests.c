@@ -88,10 +88,8 @@ static bool test_sequence(struct rzj_ctx *c, struct rzj_call *call, struct rzj_v
 
 static bool test_iterable(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
-    uint8_t kind = call->self.kind;
     (void)c;
-    return answer(out, kind == RZJ_UNDEF || (kind >= RZJ_STR && kind <= RZJ_DICT) ||
-                           kind == RZJ_LOOP);
+    return answer(out, rzj_is_iterable(call->self) || call->self.kind == RZJ_LOOP);
 }
 
 static bool test_callable(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
@@ -106,7 +104,7 @@ static bool test_sameas(struct rzj_ctx *c, struct rzj_call *call, struct rzj_val
 {
     struct rzj_value a = call->self, b = call->a[0];
     bool same = a.kind == b.kind;
-    if (same && (a.kind <= RZJ_STR))
+    if (same && a.kind > RZJ_UNDEF && a.kind <= RZJ_STR)
         return rzj_equal(c, a, b, &same) && answer(out, same);
     return answer(out, same && a.u.list == b.u.list);
 }
@@ -168,8 +166,7 @@ static bool test_divisibleby(struct rzj_ctx *c, struct rzj_call *call, struct rz
     return has_rest(c, call->self, call->a[0], 0, out);
 }
 
-static bool compare(struct rzj_ctx *c, struct rzj_call *call, enum rzj_op op,
-                    struct rzj_value *out)
+static bool compare(struct rzj_ctx *c, struct rzj_call *call, enum rzj_op op, struct rzj_value *out)
 {
     bool holds;
     return rzj_compare(c, op, call->self, call->a[0], &holds) && answer(out, holds);
@@ -213,15 +210,14 @@ static bool test_in(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *
 static bool test_filter(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
     (void)c;
-    return answer(out, call->self.kind == RZJ_STR &&
-                           rzj_find_filter(call->self.u.s, call->self.len));
+    return answer(out,
+                  call->self.kind == RZJ_STR && rzj_find_filter(call->self.u.s, call->self.len));
 }
 
 static bool test_test(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
 {
     (void)c;
-    return answer(out, call->self.kind == RZJ_STR &&
-                           rzj_find_test(call->self.u.s, call->self.len));
+    return answer(out, call->self.kind == RZJ_STR && rzj_find_test(call->self.u.s, call->self.len));
 }
 
 const struct rzj_builtin rzj_tests[] = {

@@ -247,8 +247,7 @@ static bool clean_number(const char *s, size_t len, char *out, size_t cap)
     for (size_t i = 0; i < len; i++) {
         if (s[i] == '_') {
             bool between = i > 0 && i + 1 < len && s[i - 1] != '_' && s[i + 1] != '_' &&
-                           s[i - 1] != '.' && s[i + 1] != '.' && s[i - 1] != '+' &&
-                           s[i - 1] != '-';
+                           s[i - 1] != '.' && s[i + 1] != '.' && s[i - 1] != '+' && s[i - 1] != '-';
             if (!between)
                 return false;
             continue;
@@ -305,8 +304,7 @@ bool rzj_parse_int(const char *s, size_t len, int base, int64_t *value, bool *ov
         int d = digit_value(*p);
         if (d >= base)
             return false;
-        if (__builtin_mul_overflow(v, base, &v) ||
-            __builtin_add_overflow(v, negative ? -d : d, &v))
+        if (__builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, negative ? -d : d, &v))
             *overflow = true;
     }
     *value = v;

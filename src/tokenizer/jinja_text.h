@@ -33,7 +33,7 @@ bool rzj_add_code_point(struct rz_buf *b, uint32_t c);
 /* Append the text in upper, lower, title case; swapped. */
 void rzj_add_upper(struct rz_buf *b, const char *s, size_t len);
 void rzj_add_lower(struct rz_buf *b, const char *s, size_t len);
-void rzj_add_title(struct rz_buf *b, const char *s, size_t len);      /* str.title */
+void rzj_add_title(struct rz_buf *b, const char *s, size_t len);       /* str.title */
 void rzj_add_capitalized(struct rz_buf *b, const char *s, size_t len); /* str.capitalize */
 void rzj_add_swapped(struct rz_buf *b, const char *s, size_t len);
 

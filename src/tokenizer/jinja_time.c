@@ -6,7 +6,8 @@
 #include <locale.h>
 #include <time.h>
 
-/* One conversion, spec is "%d", "%-d" ...; a naive datetime has no zone and no microseconds here. */
+/* One conversion, spec is "%d", "%-d" ...; a naive datetime has no zone and no microseconds here.
+ */
 static void add_conversion(struct rz_buf *b, const char *spec, const struct tm *tm,
                            locale_t c_locale)
 {
@@ -26,8 +27,7 @@ static void add_conversion(struct rz_buf *b, const char *spec, const struct tm *
     rz_buf_add(b, text, n);
 }
 
-bool rzj_strftime(struct rzj_ctx *c, int64_t unix_s, struct rzj_value format,
-                  struct rzj_value *out)
+bool rzj_strftime(struct rzj_ctx *c, int64_t unix_s, struct rzj_value format, struct rzj_value *out)
 {
     struct tm tm;
     time_t t = (time_t)unix_s;

@@ -12,29 +12,24 @@
 bool rzj_is_number(struct rzj_value v, double *f)
 {
     int64_t i;
-    if (v.kind == RZJ_FLOAT) {
-        *f = v.u.f;
-        return true;
-    }
-    if (!rzj_is_int(v, &i))
-        return false;
-    *f = (double)i;
-    return true;
+    bool is_int = rzj_is_int(v, &i);
+    *f = v.kind == RZJ_FLOAT ? v.u.f : (double)i;
+    return is_int || v.kind == RZJ_FLOAT;
 }
 
 const char *rzj_type_name(struct rzj_value v)
 {
     static const char *const names[] = {
-        [RZJ_ABSENT] = "NoneType",  [RZJ_UNDEF] = "Undefined",
-        [RZJ_NONE] = "NoneType",    [RZJ_BOOL] = "bool",
-        [RZJ_INT] = "int",          [RZJ_FLOAT] = "float",
-        [RZJ_STR] = "str",          [RZJ_LIST] = "list",
-        [RZJ_TUPLE] = "tuple",      [RZJ_RANGE] = "range",
-        [RZJ_VIEW] = "dict_items",  [RZJ_GEN] = "generator",
-        [RZJ_DICT] = "dict",        [RZJ_NAMESPACE] = "Namespace",
-        [RZJ_MACRO] = "Macro",      [RZJ_FUNC] = "function",
-        [RZJ_METHOD] = "method",    [RZJ_LOOP] = "LoopContext",
-        [RZJ_CYCLER] = "Cycler",    [RZJ_JOINER] = "Joiner",
+        [RZJ_ABSENT] = "NoneType", [RZJ_UNDEF] = "Undefined",
+        [RZJ_NONE] = "NoneType",   [RZJ_BOOL] = "bool",
+        [RZJ_INT] = "int",         [RZJ_FLOAT] = "float",
+        [RZJ_STR] = "str",         [RZJ_LIST] = "list",
+        [RZJ_TUPLE] = "tuple",     [RZJ_RANGE] = "range",
+        [RZJ_VIEW] = "dict_items", [RZJ_GEN] = "generator",
+        [RZJ_DICT] = "dict",       [RZJ_NAMESPACE] = "Namespace",
+        [RZJ_MACRO] = "Macro",     [RZJ_FUNC] = "function",
+        [RZJ_METHOD] = "method",   [RZJ_LOOP] = "LoopContext",
+        [RZJ_CYCLER] = "Cycler",   [RZJ_JOINER] = "Joiner",
     };
     if ((v.kind == RZJ_VIEW || v.kind == RZJ_GEN) && v.u.list->type_name)
         return v.u.list->type_name;
@@ -276,6 +271,11 @@ static bool items_of_dict(struct rzj_ctx *c, const struct rzj_dict *d, struct rz
     return true;
 }
 
+bool rzj_is_iterable(struct rzj_value v)
+{
+    return v.kind == RZJ_UNDEF || (v.kind >= RZJ_STR && v.kind <= RZJ_DICT);
+}
+
 bool rzj_items(struct rzj_ctx *c, struct rzj_value v, struct rzj_list *out)
 {
     *out = (struct rzj_list){0};
@@ -293,8 +293,11 @@ bool rzj_items(struct rzj_ctx *c, struct rzj_value v, struct rzj_list *out)
         *out = *v.u.list;
         return rzj_charge(c, 1);
     case RZJ_GEN:
-        out->items = v.u.list->items + v.u.list->pos;
+        if (v.u.list->poison)
+            return rzj_fail(c, "%s", v.u.list->poison);
         out->n = v.u.list->n - v.u.list->pos;
+        if (out->n)
+            out->items = v.u.list->items + v.u.list->pos;
         v.u.list->pos = v.u.list->n;
         return rzj_charge(c, 1);
     default:
@@ -335,6 +338,7 @@ static uint64_t hash_int(int64_t i)
 static bool hash_value(struct rzj_ctx *c, struct rzj_value v, uint64_t *hash)
 {
     int64_t i;
+    *hash = 0;
     if (rzj_is_int(v, &i)) {
         *hash = hash_int(i);
         return true;
@@ -371,7 +375,7 @@ static bool hash_value(struct rzj_ctx *c, struct rzj_value v, uint64_t *hash)
         *hash = v.kind;
         return true;
     default:
-        *hash = rz_hash_bytes(&v.u.list, sizeof v.u.list, v.kind);
+        *hash = hash_int((int64_t)(intptr_t)v.u.list);
         return true;
     }
 }
@@ -384,8 +388,7 @@ static bool find_slot(struct rzj_ctx *c, const struct rzj_dict *d, struct rzj_va
     for (; d->slots[i]; i = (i + 1) & mask) {
         const struct rzj_pair *pair = &d->pairs[d->slots[i] - 1];
         bool equal = false;
-        if (!rzj_charge(c, 1) ||
-            (pair->hash == hash && !rzj_equal(c, pair->key, key, &equal)))
+        if (!rzj_charge(c, 1) || (pair->hash == hash && !rzj_equal(c, pair->key, key, &equal)))
             return false;
         if (equal)
             break;

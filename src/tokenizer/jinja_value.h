@@ -66,6 +66,7 @@ struct rzj_list {
     uint32_t pos;          /* generator: items already taken */
     const char *type_name; /* view, generator, group tuple: Python's name of the type, else NULL */
     int64_t start, stop, step; /* range */
+    const char *poison;        /* generator: what taking an item raises */
 };
 
 struct rzj_pair {
@@ -149,13 +150,10 @@ static inline bool rzj_is_text(struct rzj_value v, const char *text)
     return v.kind == RZJ_STR && v.len == strlen(text) && memcmp(v.u.s, text, v.len) == 0;
 }
 
-/* int or bool, which is an int in Python. */
+/* int or bool, which is an int in Python; *i is 0 for others. */
 static inline bool rzj_is_int(struct rzj_value v, int64_t *i)
 {
-    if (v.kind == RZJ_INT)
-        *i = v.u.i;
-    else if (v.kind == RZJ_BOOL)
-        *i = v.u.b;
+    *i = v.kind == RZJ_INT ? v.u.i : v.kind == RZJ_BOOL ? v.u.b : 0;
     return v.kind == RZJ_INT || v.kind == RZJ_BOOL;
 }
 
@@ -173,6 +171,7 @@ bool rzj_less(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, bool *l
 /* Compares a number with a number exactly: negative, 0, positive; 2 if either is NaN. */
 int rzj_number_order(struct rzj_value a, struct rzj_value b);
 
+bool rzj_is_iterable(struct rzj_value v);
 /* What iter(v) would yield, all at once; takes the rest of a generator. */
 bool rzj_items(struct rzj_ctx *c, struct rzj_value v, struct rzj_list *out);
 /* len(v); raises where Python does. */

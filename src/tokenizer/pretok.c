@@ -12,20 +12,16 @@
 
 static const struct rz_pre_stage gpt2 = {.match = rz_match_gpt2};
 
-static const struct rz_pre_stage qwen2 = {.match = rz_match_cl100k,
-                                          .set = RZ_SET_L,
-                                          .max_digits = 1,
-                                          .contraction = RZ_CONTRACTION_WORD};
+static const struct rz_pre_stage qwen2 = {
+    .match = rz_match_cl100k, .set = RZ_SET_L, .max_digits = 1, .contraction = RZ_CONTRACTION_WORD};
 
 static const struct rz_pre_stage qwen35 = {.match = rz_match_cl100k,
                                            .set = RZ_SET_L | RZ_SET_M,
                                            .max_digits = 1,
                                            .contraction = RZ_CONTRACTION_WORD};
 
-static const struct rz_pre_stage llama3 = {.match = rz_match_cl100k,
-                                           .set = RZ_SET_L,
-                                           .max_digits = 3,
-                                           .contraction = RZ_CONTRACTION_WORD};
+static const struct rz_pre_stage llama3 = {
+    .match = rz_match_cl100k, .set = RZ_SET_L, .max_digits = 3, .contraction = RZ_CONTRACTION_WORD};
 
 static const struct rz_pre_stage tekken = {
     .match = rz_match_o200k, .max_digits = 1, .slash_trails = true};

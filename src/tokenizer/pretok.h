@@ -11,7 +11,7 @@ struct rz_pre_stage;
 struct rz_pre {
     const char *name;
     const struct rz_pre_stage *const *stages; /* NULL-terminated */
-    bool nfc;           /* the text is normalized to NFC first */
+    bool nfc;                                 /* the text is normalized to NFC first */
     bool ignore_merges; /* a word that is a token is that token, whatever the merges */
     bool add_bos;       /* the default of add_bos_token */
 };
@@ -53,13 +53,13 @@ enum rz_contraction { /* 's 't 're 've 'm 'll 'd */
 
 struct rz_pre_stage {
     rz_pre_match *match;
-    unsigned set;        /* classes (unicode.h) that a run or a word holds */
-    unsigned prefix_set; /* classes of the one character that may stand before it */
-    uint8_t max_digits;  /* that make one word */
-    uint8_t contraction; /* enum rz_contraction */
-    bool slash_trails;   /* '/' may follow punctuation as a newline may */
-    bool single;         /* each character is a match */
-    const char *also;    /* ASCII characters that belong to the set */
+    unsigned set;                       /* classes (unicode.h) that a run or a word holds */
+    unsigned prefix_set;                /* classes of the one character that may stand before it */
+    uint8_t max_digits;                 /* that make one word */
+    uint8_t contraction;                /* enum rz_contraction */
+    bool slash_trails;                  /* '/' may follow punctuation as a newline may */
+    bool single;                        /* each character is a match */
+    const char *also;                   /* ASCII characters that belong to the set */
     const struct rz_code_range *ranges; /* characters that belong to the set, sorted */
     size_t n_ranges;
 };

@@ -39,8 +39,8 @@ static inline size_t run_end_max(const char *text, size_t i, size_t end, unsigne
     return i;
 }
 
-/* 's 't 're 've 'm 'll 'd at i, where text[i] is the apostrophe: its end, or i. Without case, U+017F
- * (long s) folds to s, as in Oniguruma. */
+/* 's 't 're 've 'm 'll 'd at i, where text[i] is the apostrophe: its end, or i. Without case,
+ * U+017F (long s) folds to s, as in Oniguruma. */
 static size_t contraction_end(const char *text, size_t i, size_t end, bool any_case)
 {
     size_t n = end - i;
@@ -103,8 +103,8 @@ bool rz_match_gpt2(const struct rz_pre_stage *stage, const char *text, size_t po
     else if (set & RZ_SET_N)
         *stop = run_end(text, next, end, RZ_SET_N);
     else if (set && !(set & RZ_SET_WHITE))
-        *stop = run_end(text, next, end,
-                        RZ_SET_ALL & ~(unsigned)(RZ_SET_L | RZ_SET_N | RZ_SET_WHITE));
+        *stop =
+            run_end(text, next, end, RZ_SET_ALL & ~(unsigned)(RZ_SET_L | RZ_SET_N | RZ_SET_WHITE));
     else
         *stop = white_end(text, pos, end, run_end(text, pos, end, RZ_SET_WHITE));
     return true;
@@ -117,8 +117,7 @@ static size_t punct_end(const char *text, size_t i, size_t end, unsigned punct, 
     size_t stop = run_end(text, start, end, punct);
     if (stop == start)
         return i;
-    while (stop < end &&
-           (text[stop] == '\r' || text[stop] == '\n' || (slash && text[stop] == '/')))
+    while (stop < end && (text[stop] == '\r' || text[stop] == '\n' || (slash && text[stop] == '/')))
         stop++;
     return stop;
 }
@@ -176,8 +175,9 @@ static size_t cased_end(const char *text, size_t i, size_t end, size_t *upper_en
     return stop > at ? stop : behind_both;
 }
 
-/* P?UPPER*LOWER+C?|P?UPPER+LOWER*C?|\p{N}{1,max}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
- * where P is [^\r\n\p{L}\p{N}], UPPER [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], LOWER
+/* P?UPPER*LOWER+C?|P?UPPER+LOWER*C?|\p{N}{1,max}|
+ * ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ where P is [^\r\n\p{L}\p{N}], UPPER
+ * [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], LOWER
  * [\p{Ll}\p{Lm}\p{Lo}\p{M}], and C the contractions where the stage has them as suffixes. */
 bool rz_match_o200k(const struct rz_pre_stage *stage, const char *text, size_t pos, size_t end,
                     size_t *begin, size_t *stop)
@@ -198,9 +198,8 @@ bool rz_match_o200k(const struct rz_pre_stage *stage, const char *text, size_t p
     if (word == pos)
         word = upper;
     if (word > pos) {
-        *stop = stage->contraction == RZ_CONTRACTION_SUFFIX
-                    ? contraction_end(text, word, end, true)
-                    : word;
+        *stop = stage->contraction == RZ_CONTRACTION_SUFFIX ? contraction_end(text, word, end, true)
+                                                            : word;
         return true;
     }
     if (set & RZ_SET_N) {

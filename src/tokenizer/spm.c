@@ -107,7 +107,7 @@ rz_status rz_spm_load(rz_tokenizer *tok, const rz_file *file, rz_error *err)
     tok->cut_words = true;
     for (uint32_t id = 0; id < tok->n_vocab; id++) {
         enum rz_token_type type = rz_token_type(tok, (int32_t)id);
-        rz_slice text = tok->keys[id];
+        rz_slice text = rz_strings_get(&tok->keys, id);
         if (type == RZ_TOKEN_BYTE)
             tok->byte_id[parse_byte(text)] = (int32_t)id;
         if (!mergeable(type))

@@ -4,8 +4,8 @@
 #include <realizar/tokenizer.h>
 
 #include "base/fail.h"
-#include "tokenizer/internal.h"
 #include "base/utf8.h"
+#include "tokenizer/internal.h"
 
 #include <stdlib.h>
 
@@ -28,11 +28,12 @@ void rz_tokenizer_free(rz_tokenizer **tok)
         return;
     rz_tokenizer *t = *tok;
     free(t->flags);
-    free(t->bytes);
-    free(t->pool);
-    free(t->pairs);
-    free(t->keys);
+    free(t->merges);
+    free(t->pair_slots);
+    free(t->low_ranks);
     free(t->rank);
+    rz_strings_fini(&t->bytes);
+    rz_strings_fini(&t->keys);
     rz_vocab_fini(&t->vocab);
     rz_added_fini(&t->added);
     free(t);
@@ -86,7 +87,7 @@ bool rz_tokenizer_is_special(const rz_tokenizer *tok, int32_t id)
 
 rz_slice rz_tokenizer_bytes(const rz_tokenizer *tok, int32_t id)
 {
-    return in_vocab(tok, id) ? tok->bytes[id] : (rz_slice){"", 0};
+    return in_vocab(tok, id) ? rz_strings_get(&tok->bytes, (uint32_t)id) : (rz_slice){"", 0};
 }
 
 int32_t rz_tokenizer_find(const rz_tokenizer *tok, const char *text)
@@ -156,15 +157,14 @@ static rz_status encode_piece(struct rz_encode *e, size_t begin, size_t end)
 static rz_status encode_text(struct rz_encode *e, size_t len, bool special)
 {
     const struct rz_added *added = &e->tok->added;
-    size_t piece = 0, pos = 0, begin, stop;
-    int32_t id;
-    while (rz_added_next(added, e->text, pos, len, &begin, &stop, &id)) {
-        pos = stop;
-        if (!special && rz_token_type_is_special(rz_token_type(e->tok, id)))
+    struct rz_added_match match;
+    size_t piece = 0, pos = 0;
+    for (; rz_added_next(added, e->text, pos, len, &match); pos = match.end) {
+        if (!special && rz_token_type_is_special(rz_token_type(e->tok, match.id)))
             continue;
-        RZ_TRY(encode_piece(e, piece, begin));
-        RZ_TRY(rz_ids_add(e->ids, id, e->err));
-        piece = stop;
+        RZ_TRY(encode_piece(e, piece, match.begin));
+        RZ_TRY(rz_ids_add(e->ids, match.id, e->err));
+        piece = match.end;
     }
     return encode_piece(e, piece, len);
 }
@@ -196,8 +196,7 @@ rz_status rz_tokenizer_encode(const rz_tokenizer *tok, const char *text, size_t 
     size_t valid = valid_prefix(text, len);
     if (valid < len)
         return rz_fail(err, RZ_EFORMAT, "invalid UTF-8 at byte %zu of the text", valid);
-    struct rz_encode e = {
-        .tok = tok, .ids = ids, .first_id = ids->len, .err = err, .text = text};
+    struct rz_encode e = {.tok = tok, .ids = ids, .first_id = ids->len, .err = err, .text = text};
     rz_buf_init(&e.other, UINT32_MAX);
     if (len >= RZ_WORD_CACHE_MIN_TEXT) /* without it everything works, slower */
         e.cache = calloc(RZ_WORD_CACHE_SLOTS, sizeof *e.cache);

@@ -1,7 +1,6 @@
 /* tokenizer_load.c - from tokenizer.ggml.* metadata to a tokenizer. The metadata is a stranger's:
  * each key is checked for type, length and range before use, and what is wrong is named with its
- * index. Strings are borrowed from the file; only tokens whose bytes are written differently there
- * are copied. */
+ * index. */
 #include "base/fail.h"
 #include "tokenizer/internal.h"
 
@@ -132,19 +131,21 @@ static rz_status load_ids(rz_tokenizer *tok, const rz_file *file, rz_error *err)
     RZ_TRY(rz_file_get_bool(file, "tokenizer.ggml.add_bos_token", &tok->add_bos, &bos_stated, err));
     RZ_TRY(rz_file_get_bool(file, "tokenizer.ggml.add_eos_token", &tok->add_eos, &eos_stated, err));
     if (bos_stated && tok->add_bos && tok->bos < 0)
-        return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.add_bos_token is true, but there is no "
-                                        "tokenizer.ggml.bos_token_id");
+        return rz_fail(err, RZ_EFORMAT,
+                       "tokenizer.ggml.add_bos_token is true, but there is no "
+                       "tokenizer.ggml.bos_token_id");
     if (eos_stated && tok->add_eos && tok->eos < 0)
-        return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.add_eos_token is true, but there is no "
-                                        "tokenizer.ggml.eos_token_id");
+        return rz_fail(err, RZ_EFORMAT,
+                       "tokenizer.ggml.add_eos_token is true, but there is no "
+                       "tokenizer.ggml.eos_token_id");
     tok->add_bos = tok->add_bos && tok->bos >= 0;
     return RZ_OK;
 }
 
 static rz_status load_texts(rz_tokenizer *tok, const rz_file *file, size_t *n_bytes, rz_error *err)
 {
-    RZ_TRY(rz_file_get_array(file, "tokenizer.ggml.tokens", RZ_META_STRING, &tok->texts, NULL,
-                             err));
+    RZ_TRY(
+        rz_file_get_array(file, "tokenizer.ggml.tokens", RZ_META_STRING, &tok->texts, NULL, err));
     if (tok->texts->count == 0 || tok->texts->count > RZ_MAX_VOCAB)
         return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.tokens: %llu tokens, 1 to %d expected",
                        (unsigned long long)tok->texts->count, RZ_MAX_VOCAB);
@@ -157,6 +158,9 @@ static rz_status load_texts(rz_tokenizer *tok, const rz_file *file, size_t *n_by
                            len, RZ_MAX_TOKEN_BYTES);
         *n_bytes += len;
     }
+    if (*n_bytes > UINT32_MAX)
+        return rz_fail(err, RZ_EFORMAT, "tokenizer.ggml.tokens: %zu bytes, at most %u", *n_bytes,
+                       UINT32_MAX);
     return RZ_OK;
 }
 
@@ -169,45 +173,70 @@ static bool is_plain(rz_slice text)
     return true;
 }
 
-/* What token id stands for: text itself, or decoded to *pool, which moves on. */
-static rz_status decode_token(rz_tokenizer *tok, uint32_t id, rz_slice text, char **pool,
-                              rz_error *err)
+/* What token id stands for, to out; its length. A token of byte-level BPE that is outside the byte
+ * alphabet stands for itself, as in Hugging Face's decoder. */
+static rz_status decode_token(const rz_tokenizer *tok, uint32_t id, rz_slice text, char *out,
+                              size_t *len, rz_error *err)
 {
     enum rz_token_type type = rz_token_type(tok, (int32_t)id);
     bool raw = type == RZ_TOKEN_CONTROL || type == RZ_TOKEN_UNKNOWN ||
                (type == RZ_TOKEN_USER_DEFINED && !tok->spm);
-    tok->bytes[id] = text;
-    if (raw || (is_plain(text) && type != RZ_TOKEN_BYTE))
-        return RZ_OK;
-    size_t len;
-    bool decoded = tok->spm ? rz_spm_decode(text, type, *pool, &len)
-                            : rz_bpe_decode(text, *pool, &len);
-    if (decoded) {
-        tok->bytes[id] = (rz_slice){*pool, len};
-        *pool += len;
-    } else if (tok->spm) {
-        return rz_fail(err, RZ_EFORMAT,
-                       "tokenizer.ggml.tokens[%u]: of type byte, but not written <0xXX>", id);
+    if (!raw && (type == RZ_TOKEN_BYTE || !is_plain(text))) {
+        if (tok->spm ? rz_spm_decode(text, type, out, len) : rz_bpe_decode(text, out, len))
+            return RZ_OK;
+        if (tok->spm)
+            return rz_fail(err, RZ_EFORMAT,
+                           "tokenizer.ggml.tokens[%u]: of type byte, but not written <0xXX>", id);
     }
-    return RZ_OK; /* outside the byte alphabet: stands for itself, as in Hugging Face's decoder */
+    *len = text.len;
+    if (text.len > 0)
+        memcpy(out, text.data, text.len);
+    return RZ_OK;
 }
 
 static rz_status load_tokens(rz_tokenizer *tok, size_t n_bytes, rz_error *err)
 {
-    tok->pool = malloc(n_bytes + 1);
-    tok->bytes = malloc(tok->n_vocab * sizeof *tok->bytes);
-    tok->keys = tok->spm ? malloc(tok->n_vocab * sizeof *tok->keys) : NULL;
-    if (!tok->pool || !tok->bytes || (tok->spm && !tok->keys))
-        return rz_fail_nomem(err, n_bytes + tok->n_vocab * sizeof *tok->bytes, "tokens");
-    RZ_TRY(rz_vocab_init(&tok->vocab, tok->n_vocab, tok->spm ? tok->keys : tok->bytes, err));
-    char *pool = tok->pool;
+    RZ_TRY(rz_strings_init(&tok->bytes, tok->n_vocab, n_bytes, err));
+    if (tok->spm)
+        RZ_TRY(rz_strings_init(&tok->keys, tok->n_vocab, n_bytes, err));
+    struct rz_strings *bytes = &tok->bytes, *keys = &tok->keys;
     for (uint32_t id = 0; id < tok->n_vocab; id++) {
         rz_slice text = rz_meta_string(tok->texts, id);
-        RZ_TRY(decode_token(tok, id, text, &pool, err));
-        if (tok->spm)
-            tok->keys[id] = text;
-        if (text.len > 0 && !rz_token_is_added(rz_token_type(tok, (int32_t)id)))
-            RZ_TRY(rz_vocab_add(&tok->vocab, id, err));
+        size_t len;
+        RZ_TRY(decode_token(tok, id, text, bytes->pool + bytes->at[id], &len, err));
+        bytes->at[id + 1] = bytes->at[id] + (uint32_t)len;
+        if (tok->spm) {
+            if (text.len > 0)
+                memcpy(keys->pool + keys->at[id], text.data, text.len);
+            keys->at[id + 1] = keys->at[id] + (uint32_t)text.len;
+        }
+    }
+    return RZ_OK;
+}
+
+/* Enters all but the added and the empty tokens in the table, each slot asked of memory some tokens
+ * before it is written. */
+static rz_status load_vocab(rz_tokenizer *tok, rz_error *err)
+{
+    enum {
+        AHEAD = 16
+    };
+    uint64_t hashes[AHEAD] = {0};
+    const struct rz_strings *keys = tok->spm ? &tok->keys : &tok->bytes;
+    RZ_TRY(rz_vocab_init(&tok->vocab, tok->n_vocab, keys, err));
+    for (uint32_t i = 0; i < tok->n_vocab + AHEAD; i++) {
+        if (i >= AHEAD) {
+            uint32_t id = i - AHEAD;
+            bool added = rz_token_is_added(rz_token_type(tok, (int32_t)id));
+            if (!added && keys->at[id + 1] > keys->at[id])
+                RZ_TRY(rz_vocab_add(&tok->vocab, id, hashes[id % AHEAD], err));
+        }
+        if (i < tok->n_vocab) {
+            rz_slice key = rz_strings_get(keys, i);
+            uint64_t hash = rz_word_hash(key.data, key.len);
+            hashes[i % AHEAD] = hash;
+            __builtin_prefetch(&tok->vocab.slots[hash & tok->vocab.mask], 1);
+        }
     }
     return RZ_OK;
 }
@@ -216,13 +245,14 @@ static rz_status load_added(rz_tokenizer *tok, rz_error *err)
 {
     size_t n = 0;
     for (uint32_t id = 0; id < tok->n_vocab; id++)
-        n += rz_token_is_added(rz_token_type(tok, (int32_t)id)) && tok->bytes[id].len > 0;
+        n += rz_token_is_added(rz_token_type(tok, (int32_t)id)) &&
+             rz_strings_get(&tok->bytes, id).len > 0;
     int32_t *ids = malloc((n + 1) * sizeof *ids);
     if (!ids)
         return rz_fail_nomem(err, n * sizeof *ids, "added tokens");
     n = 0;
     for (uint32_t id = 0; id < tok->n_vocab; id++) {
-        size_t len = tok->bytes[id].len;
+        size_t len = rz_strings_get(&tok->bytes, id).len;
         if (!rz_token_is_added(rz_token_type(tok, (int32_t)id)) || len == 0)
             continue;
         if (len > RZ_MAX_ADDED_BYTES) {
@@ -233,43 +263,60 @@ static rz_status load_added(rz_tokenizer *tok, rz_error *err)
         }
         ids[n++] = (int32_t)id;
     }
-    rz_added_init(&tok->added, tok->bytes, ids, n);
+    rz_added_init(&tok->added, &tok->bytes, ids, n);
     return RZ_OK;
 }
 
 static bool is_end_text(rz_slice text)
 {
-    static const char *const ends[] = {
-        "</s>",           "<EOT>",          "<eos>",          "<end_of_turn>",
-        "<end_of_text>",  "<turn|>",        "<|EOT|>",        "<|call|>",
-        "<|end_of_text|>", "<|end|>",       "<|endofturn|>",  "<|endoftext|>",
-        "<|eom_id|>",     "<|eot_id|>",     "<|im_end|>",     "<|return|>",
-        "[EOS]",          "[EOT]",          "<end_of_utterance>",
-        "<｜end▁of▁sentence｜>"};
+    static const char *const ends[] = {"</s>",
+                                       "<EOT>",
+                                       "<eos>",
+                                       "<end_of_turn>",
+                                       "<end_of_text>",
+                                       "<turn|>",
+                                       "<|EOT|>",
+                                       "<|call|>",
+                                       "<|end_of_text|>",
+                                       "<|end|>",
+                                       "<|endofturn|>",
+                                       "<|endoftext|>",
+                                       "<|eom_id|>",
+                                       "<|eot_id|>",
+                                       "<|im_end|>",
+                                       "<|return|>",
+                                       "[EOS]",
+                                       "[EOT]",
+                                       "<end_of_utterance>",
+                                       "<｜end▁of▁sentence｜>"};
     for (size_t i = 0; i < RZ_ARRAY_LEN(ends); i++)
         if (rz_slice_is(text, ends[i], strlen(ends[i])))
             return true;
     return false;
 }
 
-/* Without token types, the tokens that the file names by id and the known ends are control tokens,
- * and nothing else is. */
-static void guess_types(rz_tokenizer *tok)
+/* Files are found that call <|im_end|> and the like normal tokens: no text could become them then,
+ * and a chat would not end. Without any token types (stated false), the tokens that the file names
+ * by id are control tokens as well. */
+static void mend_types(rz_tokenizer *tok, bool stated)
 {
+    for (uint32_t id = 0; id < tok->n_vocab; id++) {
+        rz_slice text = rz_meta_string(tok->texts, id);
+        bool marked = text.len > 4 && text.data[0] == '<' && text.data[1] == '|';
+        if (tok->flags[id] == RZ_TOKEN_NORMAL && marked && is_end_text(text))
+            tok->flags[id] = RZ_TOKEN_CONTROL;
+    }
     const int32_t ids[] = {tok->bos, tok->eos, tok->eot, tok->eom, tok->unk};
-    for (size_t i = 0; i < RZ_ARRAY_LEN(ids); i++)
+    for (size_t i = 0; i < RZ_ARRAY_LEN(ids) && !stated; i++)
         if (ids[i] >= 0)
             tok->flags[ids[i]] = RZ_TOKEN_CONTROL;
-    for (uint32_t id = 0; id < tok->n_vocab; id++)
-        if (is_end_text(rz_meta_string(tok->texts, id)))
-            tok->flags[id] = RZ_TOKEN_CONTROL;
 }
 
 static void mark_ends(rz_tokenizer *tok)
 {
     for (size_t i = 0; i < tok->added.n; i++) {
         int32_t id = tok->added.ids[i];
-        if (is_end_text(tok->bytes[id]))
+        if (is_end_text(rz_strings_get(&tok->bytes, (uint32_t)id)))
             tok->flags[id] |= RZ_TOKEN_IS_END;
     }
     /* The harmony format: <|end|> closes one message of an answer, <|return|> or <|call|> all. */
@@ -290,9 +337,9 @@ rz_status rz_tokenizer_load(rz_tokenizer *tok, const rz_file *file, rz_error *er
     RZ_TRY(load_texts(tok, file, &n_bytes, err));
     RZ_TRY(load_types(tok, file, err));
     RZ_TRY(load_ids(tok, file, err));
-    if (!rz_file_meta(file, "tokenizer.ggml.token_type"))
-        guess_types(tok);
+    mend_types(tok, rz_file_meta(file, "tokenizer.ggml.token_type"));
     RZ_TRY(load_tokens(tok, n_bytes, err));
+    RZ_TRY(load_vocab(tok, err));
     RZ_TRY(load_added(tok, err));
     mark_ends(tok);
     return tok->spm ? rz_spm_load(tok, file, err) : rz_bpe_load(tok, file, err);

@@ -41,8 +41,7 @@ static void test_demo_cases(void **state)
 {
     (void)state;
     char path[TT_PATH_MAX];
-    json_t *cases =
-        tt_load_json(tt_repo_path("tests/unit/data/tokenizer-demo-cases.json", path));
+    json_t *cases = tt_load_json(tt_repo_path("tests/unit/data/tokenizer-demo-cases.json", path));
     rz_ids ids = {0};
     size_t i, n_bad = 0;
     json_t *row;
@@ -83,9 +82,11 @@ static void qwen2_merges(struct qwen2 *q, const char *path)
     text[len] = '\0';
     const char **lines = calloc(200000, sizeof *lines);
     assert_non_null(lines);
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-        if (strncmp(line, "#version", 8) != 0)
+    for (char *line = text, *stop; (stop = strchr(line, '\n')); line = stop + 1) {
+        *stop = '\0';
+        if (stop > line && strncmp(line, "#version", 8) != 0)
             lines[n++] = line;
+    }
     gb_strings(&q->build, "tokenizer.ggml.merges", lines, n);
     free(lines);
 }
@@ -93,11 +94,11 @@ static void qwen2_merges(struct qwen2 *q, const char *path)
 static void qwen2_open(struct qwen2 *q, const char *vocab_path, const char *merges_path)
 {
     static const char *const added[] = {
-        "<|endoftext|>",      "<|im_start|>",     "<|im_end|>",      "<|object_ref_start|>",
-        "<|object_ref_end|>", "<|box_start|>",    "<|box_end|>",     "<|quad_start|>",
-        "<|quad_end|>",       "<|vision_start|>", "<|vision_end|>",  "<|vision_pad|>",
-        "<|image_pad|>",      "<|video_pad|>",    "<tool_call>",     "</tool_call>",
-        "<|fim_prefix|>",     "<|fim_middle|>",   "<|fim_suffix|>",  "<|fim_pad|>",
+        "<|endoftext|>",      "<|im_start|>",     "<|im_end|>",     "<|object_ref_start|>",
+        "<|object_ref_end|>", "<|box_start|>",    "<|box_end|>",    "<|quad_start|>",
+        "<|quad_end|>",       "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+        "<|image_pad|>",      "<|video_pad|>",    "<tool_call>",    "</tool_call>",
+        "<|fim_prefix|>",     "<|fim_middle|>",   "<|fim_suffix|>", "<|fim_pad|>",
         "<|repo_name|>",      "<|file_sep|>"};
     const size_t n_added = sizeof added / sizeof *added;
     json_t *vocab = tt_load_json(vocab_path), *id;
@@ -225,16 +226,15 @@ static void test_invalid_utf8(void **state)
         const char *text;
         size_t len;
         const char *where;
-    } rows[] = {{"abc\xFF", 4, "byte 3"},          {"\xC0\x80", 2, "byte 0"},
-                {"ab\xED\xA0\x80", 5, "byte 2"},   {"12345678\xE2\x82", 10, "byte 8"},
+    } rows[] = {{"abc\xFF", 4, "byte 3"},           {"\xC0\x80", 2, "byte 0"},
+                {"ab\xED\xA0\x80", 5, "byte 2"},    {"12345678\xE2\x82", 10, "byte 8"},
                 {"a\xF4\x90\x80\x80", 5, "byte 1"}, {"\x80", 1, "byte 0"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rz_ids ids = {0};
         rz_error err = {0};
         tt_encode(demo.tok, "kept", 4, 0, &ids);
         size_t n_before = ids.len;
-        rz_status status =
-            rz_tokenizer_encode(demo.tok, rows[i].text, rows[i].len, 0, &ids, &err);
+        rz_status status = rz_tokenizer_encode(demo.tok, rows[i].text, rows[i].len, 0, &ids, &err);
         assert_int_equal(status, RZ_EFORMAT);
         assert_non_null(strstr(err.text, rows[i].where));
         assert_int_equal(ids.len, n_before);
@@ -247,10 +247,11 @@ static size_t mixed_text(struct rz_rng *rng, char *out, size_t cap)
 {
     static const struct {
         uint32_t first, n;
-    } scripts[] = {{0x20, 95},     {0x61, 26},      {0x20, 1},      {0x30, 10},    {0x0A, 1},
-                   {0xC0, 0x180},  {0x300, 0x30},   {0x400, 0x100}, {0x5D0, 27},   {0x620, 0x40},
-                   {0x900, 0x80},  {0xE01, 0x50},   {0x1100, 0xFF}, {0x2000, 0x70}, {0x3040, 0xC0},
-                   {0x4E00, 20000}, {0xAC00, 11172}, {0x1F300, 0x2FF}, {0x10000, 0xFFFF}};
+    } scripts[] = {{0x20, 95},      {0x61, 26},       {0x20, 1},        {0x30, 10},
+                   {0x0A, 1},       {0xC0, 0x180},    {0x300, 0x30},    {0x400, 0x100},
+                   {0x5D0, 27},     {0x620, 0x40},    {0x900, 0x80},    {0xE01, 0x50},
+                   {0x1100, 0xFF},  {0x2000, 0x70},   {0x3040, 0xC0},   {0x4E00, 20000},
+                   {0xAC00, 11172}, {0x1F300, 0x2FF}, {0x10000, 0xFFFF}};
     size_t len = 0;
     while (len + 4 * 12 <= cap) {
         size_t i = rz_rng_below(rng, sizeof scripts / sizeof *scripts);
@@ -413,11 +414,14 @@ static void test_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_demo_cases), cmocka_unit_test(test_shared_cases),
-        cmocka_unit_test(test_injection),  cmocka_unit_test(test_queries),
-        cmocka_unit_test(test_invalid_utf8), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_lines_equal_whole), cmocka_unit_test(test_long_words),
-        cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_demo_cases),
+                                       cmocka_unit_test(test_shared_cases),
+                                       cmocka_unit_test(test_injection),
+                                       cmocka_unit_test(test_queries),
+                                       cmocka_unit_test(test_invalid_utf8),
+                                       cmocka_unit_test(test_round_trip),
+                                       cmocka_unit_test(test_lines_equal_whole),
+                                       cmocka_unit_test(test_long_words),
+                                       cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, open_demo, close_demo);
 }

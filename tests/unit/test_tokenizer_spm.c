@@ -104,8 +104,8 @@ struct small {
     rz_tokenizer *tok;
 };
 
-static const char *const pieces[] = {"<unk>", "<s>",  "</s>", "\xE2\x96\x81", "a", "b",
-                                     "ab",    "\xE2\x96\x81" "a", "<x>", "aa"};
+static const char *const pieces[] = {
+    "<unk>", "<s>", "</s>", "\xE2\x96\x81", "a", "b", "ab", "\xE2\x96\x81\x61", "<x>", "aa"};
 static const float scores[] = {0, 0, 0, -9, -8, -7, -1, -2, 0, -2};
 static const int32_t types[] = {2, 3, 3, 1, 1, 1, 1, 1, 4, 1};
 
@@ -140,10 +140,10 @@ static void test_small(void **state)
     struct small m;
     small_open(&m, NULL, false);
     expect(m.tok, "a", 0, "7");
-    expect(m.tok, "ab", 0, "3 6");       /* ab outranks the mark and a */
+    expect(m.tok, "ab", 0, "3 6"); /* ab outranks the mark and a */
     expect(m.tok, "aab", 0, "7 6");
-    expect(m.tok, "aaa", 0, "7 9");      /* equal scores: the leftmost first */
-    expect(m.tok, "a?!b", 0, "7 0 5");   /* unknown characters fuse */
+    expect(m.tok, "aaa", 0, "7 9");    /* equal scores: the leftmost first */
+    expect(m.tok, "a?!b", 0, "7 0 5"); /* unknown characters fuse */
     expect(m.tok, "a b", 0, "7 3 5");
     expect(m.tok, "a<x>b", 0, "7 8 3 5"); /* user-defined; the prefix comes again behind it */
     expect(m.tok, "<s>a", 0, "3 0 4");
