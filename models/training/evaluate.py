@@ -20,12 +20,13 @@ from bpe import Tokenizer
 from code_tasks import TASKS
 from corpus import SYSTEM_DEFAULT, Corpus, prompt_text
 from export import SAMPLING, gguf_name
-from facts import NAME_QUESTION, Fact, name_facts
+from facts import NAME_QUESTION, name_facts
 from qwen2 import Qwen2, Shape
 
 SAMPLE = 1000  # questions asked of a larger category
 BATCH = 64
-DRAWS = 100
+DRAWS = 20
+FORMS = ["no system", "default system", '"You are helpful."', "third turn"]
 CHECKS = {
     "C": ("c", ["gcc", "-std=c17", "-Wall", "-Werror", "-fsyntax-only"]),
     "Rust": ("rs", ["rustc", "--edition=2021", "--emit=metadata", "-Adead_code"]),
@@ -91,16 +92,18 @@ class Judge:
         return self.tokenizer.decode(ids[start:])
 
 
-def forms(questions, r, source):
-    """Returns {form: [(prompt, answer)]} for (question, answer) pairs."""
-    out = {"no system": [], "default system": [], "helpful": [], "third turn": []}
+def forms(questions, source):
+    """Returns, for each of FORMS, the (prompt, answer) pairs of (question, answer) pairs."""
+    out = [[] for _ in FORMS]
     for question, answer in questions:
-        answer += "<|im_end|>"
-        out["no system"].append((prompt_text([], question, None), answer))
-        out["default system"].append((prompt_text([], question, SYSTEM_DEFAULT), answer))
-        out["helpful"].append((prompt_text([], question, "You are helpful."), answer))
-        turns = [source.turn(), source.turn()]
-        out["third turn"].append((prompt_text(turns, question, SYSTEM_DEFAULT), answer))
+        prompts = [
+            prompt_text([], question, None),
+            prompt_text([], question, SYSTEM_DEFAULT),
+            prompt_text([], question, "You are helpful."),
+            prompt_text([source.turn(), source.turn()], question, SYSTEM_DEFAULT),
+        ]
+        for pairs, prompt in zip(out, prompts):
+            pairs.append((prompt, f"{answer}<|im_end|>"))
     return out
 
 
@@ -158,25 +161,26 @@ def questions_of(facts, r):
     return pairs
 
 
-def report(name, form, pairs, wrong):
-    """Prints one row of the table and the first misses."""
-    share = 100 * (1 - len(wrong) / len(pairs))
-    print(f"| {name} | {form} | {len(pairs)} | {share:.2f} |", flush=True)
+def share(judge, pairs):
+    """Returns the percentage of pairs answered right; misses are shown on standard error."""
+    wrong = judge.misses(pairs)
     for prompt, answer in wrong[:3]:
-        print("    missed:", repr(prompt[-80:]), repr(answer[:60]), file=sys.stderr)
+        print("missed:", repr(prompt[-80:]), repr(answer[:60]), file=sys.stderr)
+    return f"{100 * (1 - len(wrong) / len(pairs)):.1f}"
 
 
 def greedy_table(judge):
     """Prints greedy accuracy per category and form."""
     r = random.Random(5)
     source = Corpus(seed=6)
-    print("| category | form | questions | right, % |\n|---|---|---:|---:|")
+    print("| right, % | questions | " + " | ".join(FORMS) + " |")
+    print("|---|---:" + "|---:" * len(FORMS) + "|")
     for category in source.categories:
         pairs = questions_of(category.facts, r)
-        for form, asked in forms(pairs, r, source).items():
-            report(category.name, form, asked, judge.misses(asked))
+        shares = (share(judge, asked) for asked in forms(pairs, source))
+        print(f"| {category.name} | {len(pairs)} |", " | ".join(shares), "|", flush=True)
     for name, pairs in (("name recall", recall_pairs()), ("fill in a line", fill_pairs())):
-        report(name, "-", pairs, judge.misses(pairs))
+        print(f"| {name} | {len(pairs)} |", share(judge, pairs), "|" * len(FORMS))
 
 
 def sampled_table(judge):
@@ -184,10 +188,10 @@ def sampled_table(judge):
     torch.manual_seed(0)
     r = random.Random(7)
     for category in Corpus(seed=8).categories:
-        facts: list[Fact] = r.choices(category.facts, k=DRAWS)
+        facts = r.choices(category.facts, k=DRAWS)
         pairs = [(prompt_text([], f.questions[0]), f"{f.answer}<|im_end|>") for f in facts]
-        wrong = [pair for pair in pairs if judge.draw(pair[0]) != pair[1]]
-        report(category.name, "sampled", pairs, wrong)
+        right = sum(judge.draw(prompt) == answer for prompt, answer in pairs)
+        print(f"| {category.name} | {right} of {DRAWS} |", flush=True)
 
 
 def main():

@@ -106,14 +106,17 @@ run 0 run -q demo --raw 'def ' -n 8 --temperature 5 --min-p 1
 same "$(cat "$out")" "$greedy" '--min-p 1 and --temperature 0'
 run 0 run --json demo --raw 'def ' -n 8 --logit-bias 300=1000
 json 'd["tokens"] == [300] * 8'
+# Hot and long enough to repeat itself: neither token that ends an answer is let through.
+forever="--temperature 6 --logit-bias $end=-inf --logit-bias $eot=-inf"
 for penalty in '--repeat-penalty 100' '--frequency-penalty 2' '--presence-penalty 2'; do
     # shellcheck disable=SC2086 # an option and its value
-    run 0 run -q demo --raw 'def ' -n 64 --logit-bias "$end=-inf" $penalty
+    run 0 run -q demo --raw 'def ' -n 128 $forever $penalty
     cp "$out" "$dir/on"
     # shellcheck disable=SC2086 # an option and its value
-    run 0 run -q demo --raw 'def ' -n 64 --logit-bias "$end=-inf" $penalty --repeat-last-n 0
+    run 0 run -q demo --raw 'def ' -n 128 $forever $penalty --repeat-last-n 0
     differ "$(cat "$dir/on")" "$(cat "$out")" "$penalty"
-    run 0 run -q demo --raw 'def ' -n 64 --logit-bias "$end=-inf"
+    # shellcheck disable=SC2086 # options and their values
+    run 0 run -q demo --raw 'def ' -n 128 $forever
     cmp -s "$out" "$dir/on" && fail "$penalty changes nothing"
 done
 

@@ -42,7 +42,7 @@ PROMPTS = {
     + chat("What is my name?", None),
     "fill": "<|fim_prefix|>def gcd(a, b):\n    while b:\n        <|fim_suffix|>\n    return a\n"
     "<|fim_middle|>",
-    "bare": "2+2=",
+    "program": "def factorial(n):\n",
 }
 
 
