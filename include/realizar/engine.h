@@ -1,5 +1,6 @@
 /* engine.h - running a model: an engine owns the KV pool and the scratch memory of a step; a
- * session is one sequence in it. One thread at a time uses an engine and its sessions.
+ * session is one sequence in it. One thread at a time uses a model's engines and their sessions:
+ * all of them compute with the model's threads.
  *
  *     rz_engine_new(&e, model, &options, &err);
  *     rz_session_new(&s, e, &err);
@@ -49,21 +50,26 @@ RZ_API RZ_MUST_USE rz_status rz_session_new(rz_session **out, rz_engine *engine,
 RZ_API void rz_session_free(rz_session **session);
 
 /* Appends n ids to the sequence and computes the logits after the last of them. Errors: RZ_EINFER
- * (the context would overflow: nothing is fed, the sentence has both numbers; the logits are not
- * finite), RZ_EUSAGE (an id is outside the vocabulary). */
+ * (the context would overflow: nothing is fed, the sentence has both numbers; or the logits are not
+ * finite: the ids are fed and the logits NULL), RZ_EUSAGE (an id is outside the vocabulary, or n is
+ * 0: nothing is fed). */
 RZ_API RZ_MUST_USE rz_status rz_session_feed(rz_session *s, const int32_t *ids, size_t n,
                                              rz_error *err);
 
-/* As rz_session_feed, and writes the logits after every fed token to all: [n][n_vocab] f32. */
+/* As rz_session_feed, and writes the logits after every fed token to all: [n][n_vocab] f32. Where
+ * logits are not finite, the ids of the part of n_batch that they are in are the last fed. */
 RZ_API RZ_MUST_USE rz_status rz_session_feed_all(rz_session *s, const int32_t *ids, size_t n,
                                                  float *all, rz_error *err);
 
-/* One forward over several sequences of one engine: continuous batching. Sum of n at most n_batch;
- * each session at most once. */
+/* One forward over several sequences of one engine: continuous batching. Each n at least 1, their
+ * sum at most n_batch; each session at most once. Errors: as rz_session_feed; if the context of one
+ * would overflow or an id is wrong, nothing is fed. After logits that are not finite all are fed,
+ * and those sessions whose logits are have them. */
 typedef struct rz_feed {
     rz_session *session;
     const int32_t *ids;
     size_t n;
+    float *all; /* NULL, or [n][n_vocab]: set to the logits after each of the n tokens */
 } rz_feed;
 RZ_API RZ_MUST_USE rz_status rz_engine_step(rz_engine *engine, const rz_feed *feeds, size_t n_feeds,
                                             rz_error *err);
@@ -79,9 +85,10 @@ RZ_API const int32_t *rz_session_ids(const rz_session *s, size_t *n);
  * pool. The logits become NULL unless nothing was dropped. */
 RZ_API void rz_session_truncate(rz_session *s, size_t n);
 
-/* Makes the sequence exactly ids[0..n): keeps the longest common prefix (always feeding at least
- * the last token), drops the rest and feeds what is missing. *n_reused (may be NULL) is set to the
- * number of tokens kept. */
+/* Makes the sequence exactly ids[0..n): keeps the longest common prefix, drops the rest and feeds
+ * what is missing, the last token again if its logits are no longer there. *n_reused (may be NULL)
+ * is set to the number of tokens kept. Errors: as rz_session_feed; where nothing was fed for
+ * another reason than an overflow, the sequence is the common prefix. */
 RZ_API RZ_MUST_USE rz_status rz_session_sync(rz_session *s, const int32_t *ids, size_t n,
                                              size_t *n_reused, rz_error *err);
 

@@ -1,4 +1,5 @@
-/* model.h - a loaded model: immutable, shared by engines and threads. */
+/* model.h - a loaded model, immutable. Its information, file, tokenizer and template may be read
+ * from any thread; its engines compute with its threads, one engine at a time (engine.h). */
 #ifndef REALIZAR_MODEL_H
 #define REALIZAR_MODEL_H
 

@@ -83,7 +83,7 @@ struct rz_attention_args {
 struct rz_moe_args {
     const float *x; /* [n_tokens][n_embd], normed */
     float *y;       /* [n_tokens][n_embd], set to the experts' weighted sum */
-    float *router;  /* [n_tokens][n_experts] logits in, probabilities out */
+    float *router;  /* [n_tokens][n_experts] logits, used up */
     uint32_t n_experts_used;
     bool norm_weights; /* the chosen experts' probabilities are scaled to sum 1 */
     const struct rz_weight *gate, *up, *down; /* stacks of n_experts */
@@ -96,7 +96,7 @@ struct rz_backend_ops {
     void (*download)(struct rz_backend *b, void *dst, const void *src, size_t bytes);
     /* Makes room for steps of these sizes; keeps the largest asked for so far. */
     rz_status (*reserve)(struct rz_backend *b, const struct rz_backend_need *need, rz_error *err);
-    /* Takes a tensor of 2 or 3 dimensions; may keep borrowing t->data. */
+    /* Takes a tensor of 1 to 3 dimensions, of 3: a stack; may keep borrowing t->data, not t. */
     rz_status (*load)(struct rz_backend *b, const rz_tensor *t, struct rz_weight *w, rz_error *err);
 
     void (*embed)(struct rz_backend *b, const struct rz_weight *table, const int32_t *ids,

@@ -144,11 +144,13 @@ uint64_t rz_engine_scratch_bytes(const rz_engine *engine)
     return engine->scratch.bytes;
 }
 
-static rz_status check_feed(const rz_engine *e, const rz_feed *f, rz_error *err)
+rz_status rz_feed_check(const rz_engine *e, const rz_feed *f, rz_error *err)
 {
     const rz_session *s = f->session;
     const int32_t n_vocab = (int32_t)e->model->weights.config.info.n_vocab;
-    RZ_ASSERT(s->engine == e && f->n > 0);
+    RZ_ASSERT(s->engine == e);
+    if (f->n == 0)
+        return rz_fail(err, RZ_EUSAGE, "no tokens to feed");
     if (f->n > e->options.n_ctx - s->n_ids)
         return rz_fail(err, RZ_EINFER,
                        "the context holds %u tokens, %zu are in it and %zu more do not fit",
@@ -159,6 +161,17 @@ static rz_status check_feed(const rz_engine *e, const rz_feed *f, rz_error *err)
                            n_vocab);
     }
     return RZ_OK;
+}
+
+static bool all_differ(const rz_feed *feeds, size_t n_feeds)
+{
+    for (size_t i = 1; i < n_feeds; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (feeds[i].session == feeds[j].session)
+                return false;
+        }
+    }
+    return true;
 }
 
 /* Lays the feeds out as one batch; blocks are taken, nothing else of the sessions changes. */
@@ -184,7 +197,8 @@ static rz_status check_finite(const float *logits, size_t n, rz_error *err)
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(logits[i]))
             return rz_fail(err, RZ_EINFER,
-                           "the logit of token %zu is not finite: the model's weights are damaged "
+                           "a logit is not finite (number %zu of the fed tokens' logits): the "
+                           "model's weights are damaged "
                            "or its activations overflow",
                            i);
     }
@@ -192,8 +206,8 @@ static rz_status check_finite(const float *logits, size_t n, rz_error *err)
 }
 
 /* Logits of n rows of the step, each to its own out [n_vocab]. */
-static rz_status read_logits(rz_engine *e, const struct rz_forward_args *a, const uint32_t *rows,
-                             uint32_t n, float *const *out, rz_error *err)
+static void read_logits(rz_engine *e, const struct rz_forward_args *a, const uint32_t *rows,
+                        uint32_t n, float *const *out)
 {
     const size_t n_vocab = e->model->weights.config.info.n_vocab;
     struct rz_backend *b = e->model->backend;
@@ -203,54 +217,76 @@ static rz_status read_logits(rz_engine *e, const struct rz_forward_args *a, cons
         for (uint32_t i = 0; i < part; i++) {
             float *to = out[done + i];
             b->ops->download(b, to, e->scratch.logits + i * n_vocab, n_vocab * sizeof *to);
-            RZ_TRY(check_finite(to, n_vocab, err));
         }
         done += part;
     }
-    return RZ_OK;
 }
 
-/* The last row of each feed goes to its session. */
-static rz_status last_logits(rz_engine *e, const struct rz_forward_args *a, const rz_feed *feeds,
-                             size_t n_feeds, rz_error *err)
-{
-    for (size_t i = 0; i < n_feeds; i++) {
-        const struct rz_seq_span *span = &e->spans[i];
-        e->logit_rows[i] = span->first + span->n - 1;
-        e->logit_to[i] = feeds[i].session->logits;
-    }
-    RZ_TRY(read_logits(e, a, e->logit_rows, (uint32_t)n_feeds, e->logit_to, err));
-    for (size_t i = 0; i < n_feeds; i++)
-        feeds[i].session->has_logits = true;
-    return RZ_OK;
-}
-
-/* Every row of the only feed goes to all [n][n_vocab], the last one to its session as well. */
-static rz_status every_logits(rz_engine *e, const struct rz_forward_args *a, rz_session *s,
-                              uint32_t n, float *all, rz_error *err)
+/* Lists the rows whose logits are wanted and where they go: every row of a feed that asks for all,
+ * else its last one to its session, if those are wanted. Returns how many. */
+static uint32_t list_logits(rz_engine *e, const rz_feed *feeds, size_t n_feeds, bool last)
 {
     const size_t n_vocab = e->model->weights.config.info.n_vocab;
-    for (uint32_t i = 0; i < n; i++) {
-        e->logit_rows[i] = i;
-        e->logit_to[i] = all + i * n_vocab;
+    uint32_t n = 0;
+    for (size_t i = 0; i < n_feeds; i++) {
+        const struct rz_seq_span *span = &e->spans[i];
+        for (uint32_t j = 0; feeds[i].all && j < span->n; j++, n++) {
+            e->logit_rows[n] = span->first + j;
+            e->logit_to[n] = feeds[i].all + j * n_vocab;
+        }
+        if (last && !feeds[i].all) {
+            e->logit_rows[n] = span->first + span->n - 1;
+            e->logit_to[n++] = feeds[i].session->logits;
+        }
     }
-    RZ_TRY(read_logits(e, a, e->logit_rows, n, e->logit_to, err));
-    memcpy(s->logits, all + (n - 1) * n_vocab, n_vocab * sizeof *all);
+    return n;
+}
+
+/* Gives a session the logits of its feed, if all that it asked for are finite. */
+static rz_status accept_logits(const rz_engine *e, const rz_feed *f, rz_error *err)
+{
+    const size_t n_vocab = e->model->weights.config.info.n_vocab;
+    rz_session *s = f->session;
+    if (f->all) {
+        RZ_TRY(check_finite(f->all, f->n * n_vocab, err));
+        memcpy(s->logits, f->all + (f->n - 1) * n_vocab, n_vocab * sizeof *s->logits);
+    } else {
+        RZ_TRY(check_finite(s->logits, n_vocab, err));
+    }
     s->has_logits = true;
     return RZ_OK;
 }
 
-rz_status rz_engine_run(rz_engine *e, const rz_feed *feeds, size_t n_feeds,
-                        const struct rz_step_wish *wish, rz_error *err)
+/* Logits that are not finite are no other session's trouble. */
+static rz_status step_logits(rz_engine *e, const struct rz_forward_args *a, const rz_feed *feeds,
+                             bool last, rz_error *err)
+{
+    const size_t n_feeds = a->batch->n_seqs;
+    uint32_t n = list_logits(e, feeds, n_feeds, last);
+    if (n > 0)
+        read_logits(e, a, e->logit_rows, n, e->logit_to);
+    rz_status status = RZ_OK;
+    for (size_t i = 0; i < n_feeds; i++) {
+        if (!last && !feeds[i].all)
+            continue;
+        rz_status own = accept_logits(e, &feeds[i], status ? NULL : err);
+        status = status ? status : own;
+    }
+    return status;
+}
+
+rz_status rz_engine_run(rz_engine *e, const rz_feed *feeds, size_t n_feeds, bool last,
+                        rz_error *err)
 {
     size_t n_tokens = 0;
     if (n_feeds == 0 || n_feeds > e->options.max_sessions)
         return rz_fail(err, RZ_EUSAGE, "a step of %zu sessions: expected 1 to %u", n_feeds,
                        e->options.max_sessions);
     for (size_t i = 0; i < n_feeds; i++) {
-        RZ_TRY(check_feed(e, &feeds[i], err));
+        RZ_TRY(rz_feed_check(e, &feeds[i], err));
         n_tokens += feeds[i].n;
     }
+    RZ_ASSERT(all_differ(feeds, n_feeds));
     if (n_tokens > e->options.n_batch)
         return rz_fail(err, RZ_EUSAGE, "a step of %zu tokens: the batch holds %u", n_tokens,
                        e->options.n_batch);
@@ -268,13 +304,10 @@ rz_status rz_engine_run(rz_engine *e, const rz_feed *feeds, size_t n_feeds,
         s->n_ids += feeds[i].n;
         s->has_logits = false;
     }
-    if (wish->all)
-        return every_logits(e, &a, feeds[0].session, batch.n_tokens, wish->all, err);
-    return wish->last ? last_logits(e, &a, feeds, n_feeds, err) : RZ_OK;
+    return step_logits(e, &a, feeds, last, err);
 }
 
 rz_status rz_engine_step(rz_engine *engine, const rz_feed *feeds, size_t n_feeds, rz_error *err)
 {
-    const struct rz_step_wish wish = {.last = true};
-    return rz_engine_run(engine, feeds, n_feeds, &wish, err);
+    return rz_engine_run(engine, feeds, n_feeds, true, err);
 }

@@ -4,14 +4,11 @@
 
 #include "engine/internal.h"
 
-/* Which logits a step computes: none, those after each feed's last token, or all of its only feed.
- */
-struct rz_step_wish {
-    bool last;
-    float *all; /* [n][n_vocab] or NULL */
-};
+/* Whether the feed's ids are tokens and fit the context. */
+RZ_MUST_USE rz_status rz_feed_check(const rz_engine *e, const rz_feed *f, rz_error *err);
 
-RZ_MUST_USE rz_status rz_engine_run(rz_engine *e, const rz_feed *feeds, size_t n_feeds,
-                                    const struct rz_step_wish *wish, rz_error *err);
+/* rz_engine_step; without last, no logits but those that a feed asks for in all. */
+RZ_MUST_USE rz_status rz_engine_run(rz_engine *e, const rz_feed *feeds, size_t n_feeds, bool last,
+                                    rz_error *err);
 
 #endif

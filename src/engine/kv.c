@@ -2,6 +2,7 @@
  * either on the stack or in exactly one session's table. */
 #include "engine/kv.h"
 
+#include "base/checked.h"
 #include "base/fail.h"
 
 #include <stdlib.h>
@@ -19,14 +20,18 @@ void rz_kv_pool_shape(struct rz_kv_pool *kv, const rz_model_info *m, rz_dtype kv
 rz_status rz_kv_pool_init(rz_engine *e, uint32_t n_blocks, rz_error *err)
 {
     struct rz_backend *b = e->model->backend;
+    size_t bytes;
     rz_kv_pool_shape(&e->kv, &e->model->weights.config.info, e->options.kv_type);
+    if (!rz_mul_size(n_blocks, e->kv.block_bytes, &bytes))
+        return rz_fail(err, RZ_EUSAGE, "%u KV blocks of %zu bytes are more than can be addressed",
+                       n_blocks, e->kv.block_bytes);
     e->free_blocks = malloc(n_blocks * sizeof *e->free_blocks);
     if (!e->free_blocks)
         return rz_fail_nomem(err, n_blocks * sizeof *e->free_blocks, "the KV block table");
     for (uint32_t i = 0; i < n_blocks; i++)
         e->free_blocks[i] = n_blocks - 1 - i;
     e->n_free = n_blocks;
-    RZ_TRY(b->ops->alloc(b, n_blocks * e->kv.block_bytes, &e->kv.data, err));
+    RZ_TRY(b->ops->alloc(b, bytes, &e->kv.data, err));
     e->kv.n_blocks = n_blocks;
     return RZ_OK;
 }

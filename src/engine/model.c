@@ -1,4 +1,5 @@
 /* model.c - a model is a mapped file, its bound weights, its tokenizer and its chat template. */
+#include "base/checked.h"
 #include "base/cpu.h"
 #include "base/fail.h"
 #include "base/pool.h"
@@ -75,7 +76,7 @@ rz_status rz_model_open(rz_model **out, const char *path, const rz_model_options
     *out = NULL;
     rz_model_options o = options ? *options : rz_model_options_default();
     if (o.n_threads == 0)
-        o.n_threads = rz_cpu_count();
+        o.n_threads = rz_min_u32(rz_cpu_count(), RZ_MAX_THREADS);
     if (o.n_threads > RZ_MAX_THREADS)
         return rz_fail(err, RZ_EUSAGE, "%u threads: expected 1 to %d", o.n_threads, RZ_MAX_THREADS);
     rz_model *m = calloc(1, sizeof *m);

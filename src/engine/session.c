@@ -45,23 +45,19 @@ void rz_session_free(rz_session **session)
     *session = NULL;
 }
 
-/* Feeds n ids in parts of at most n_batch. An overflow is seen before the first part. */
+/* Feeds n ids in parts of at most n_batch. What is wrong with them is seen before the first. */
 static rz_status feed_parts(rz_session *s, const int32_t *ids, size_t n, float *all, rz_error *err)
 {
     rz_engine *e = s->engine;
     const size_t n_vocab = e->model->weights.config.info.n_vocab;
-    if (n == 0)
-        return rz_fail(err, RZ_EUSAGE, "no tokens to feed");
-    if (n > e->options.n_ctx - s->n_ids)
-        return rz_fail(err, RZ_EINFER,
-                       "the context holds %u tokens, %zu are in it and %zu more do not fit",
-                       e->options.n_ctx, s->n_ids, n);
+    const rz_feed whole = {.session = s, .ids = ids, .n = n};
+    RZ_TRY(rz_feed_check(e, &whole, err));
     for (size_t done = 0; done < n;) {
-        const rz_feed feed = {
-            .session = s, .ids = ids + done, .n = rz_min_size(n - done, e->options.n_batch)};
-        const struct rz_step_wish wish = {.last = done + feed.n == n,
-                                          .all = all ? all + done * n_vocab : NULL};
-        RZ_TRY(rz_engine_run(e, &feed, 1, &wish, err));
+        const rz_feed feed = {.session = s,
+                              .ids = ids + done,
+                              .n = rz_min_size(n - done, e->options.n_batch),
+                              .all = all ? all + done * n_vocab : NULL};
+        RZ_TRY(rz_engine_run(e, &feed, 1, done + feed.n == n, err));
         done += feed.n;
     }
     return RZ_OK;

@@ -144,8 +144,6 @@ static rz_status read_scaling(struct reader *r, struct rz_config *c)
         if (found && m->rope_factor != 1)
             type = (rz_slice){"linear", 6};
     }
-    RZ_TRY(read_f32(r, "rope.scaling.factor", &m->rope_factor, true));
-    RZ_TRY(read_u32(r, "rope.scaling.original_context_length", RZ_MAX_CTX, &m->n_ctx_orig, true));
     if (slice_is(type, "none"))
         m->rope_scaling = RZ_ROPE_SCALING_NONE;
     else if (slice_is(type, "linear"))
@@ -157,7 +155,11 @@ static rz_status read_scaling(struct reader *r, struct rz_config *c)
                        "%s: rope scaling \"%.*s\" is not supported (supported: "
                        "none, linear, yarn)",
                        rz_file_path(r->file), (int)(type.len < 64 ? type.len : 64), type.data);
-    if (m->rope_factor == 0) /* written by some converters for "none" */
+    /* A scaling needs its factor; "none" may carry one, some converters write 0. */
+    bool none = m->rope_scaling == RZ_ROPE_SCALING_NONE;
+    RZ_TRY(read_f32(r, "rope.scaling.factor", &m->rope_factor, none || m->rope_factor != 1));
+    RZ_TRY(read_u32(r, "rope.scaling.original_context_length", RZ_MAX_CTX, &m->n_ctx_orig, true));
+    if (m->rope_factor == 0)
         m->rope_factor = 1;
     return RZ_OK;
 }

@@ -130,10 +130,10 @@ static void test_refused_step(void **state)
     int32_t good[2] = {1, 2}, bad[2] = {1, -1};
     open_good(&f, 16);
     assert_int_equal(rz_session_feed(f.s[0], good, 2, &err), RZ_OK);
-    const rz_feed wrong_id[] = {{f.s[0], good, 2}, {f.s[1], bad, 2}};
-    const rz_feed nothing[] = {{f.s[0], good, 2}, {f.s[1], good, 0}};
+    const rz_feed wrong_id[] = {{f.s[0], good, 2, NULL}, {f.s[1], bad, 2, NULL}};
+    const rz_feed nothing[] = {{f.s[0], good, 2, NULL}, {f.s[1], good, 0, NULL}};
     int32_t many[15] = {0};
-    const rz_feed too_many[] = {{f.s[0], good, 2}, {f.s[1], many, 15}};
+    const rz_feed too_many[] = {{f.s[0], good, 2, NULL}, {f.s[1], many, 15, NULL}};
     assert_int_equal(rz_engine_step(f.engine, wrong_id, 2, &err), RZ_EUSAGE);
     assert_int_equal(rz_engine_step(f.engine, nothing, 2, &err), RZ_EUSAGE);
     assert_non_null(strstr(err.text, "no tokens"));
@@ -162,7 +162,7 @@ static void test_not_finite(void **state)
     for (int middle = 0; middle < N_SEQS; middle++) {
         rz_feed feeds[N_SEQS];
         for (int i = 0; i < N_SEQS; i++)
-            feeds[i] = (rz_feed){f.s[i], i == middle ? bad : good, 3};
+            feeds[i] = (rz_feed){.session = f.s[i], .ids = i == middle ? bad : good, .n = 3};
         assert_int_equal(rz_engine_step(f.engine, feeds, N_SEQS, &err), RZ_EINFER);
         assert_non_null(strstr(err.text, "not finite"));
         for (int i = 0; i < N_SEQS; i++) {

@@ -275,6 +275,7 @@ static const struct refused {
     {{.tensor = "blk.0.attn_norm.weight", .rows = 2, .cols = EMBD}, RZ_EFORMAT, "attn_norm.weight"},
     {{.tensor = "blk.0.surplus.weight", .rows = 2, .cols = 2}, RZ_ELOAD, "surplus"},
     {{.key = "rope.scaling.type", .text = "longrope"}, RZ_ELOAD, "\"longrope\" is not supported"},
+    {{.key = "rope.scaling.type", .text = "yarn"}, RZ_EFORMAT, "rope.scaling.factor is missing"},
     {{.rope_factors = true, .key = "rope.scaling.type", .text = "yarn"},
      RZ_ELOAD,
      "beside another rope scaling"},

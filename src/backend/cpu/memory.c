@@ -99,10 +99,11 @@ static void keep_larger(uint32_t *have, uint32_t want)
         *have = want;
 }
 
+/* Grown beside the old memory: engines that share this backend go on if there is none for more. */
 rz_status rz_cpu_reserve(struct rz_backend *b, const struct rz_backend_need *need, rz_error *err)
 {
-    struct cpu_backend *c = cpu_of(b);
-    struct rz_backend_need *have = &c->need;
+    struct cpu_backend *c = cpu_of(b), grown = *c;
+    struct rz_backend_need *have = &grown.need;
     keep_larger(&have->max_tokens, need->max_tokens);
     keep_larger(&have->max_cols, need->max_cols);
     keep_larger(&have->head_dim, need->head_dim);
@@ -110,12 +111,12 @@ rz_status rz_cpu_reserve(struct rz_backend *b, const struct rz_backend_need *nee
     keep_larger(&have->n_experts, need->n_experts);
     keep_larger(&have->n_experts_used, need->n_experts_used);
     keep_larger(&have->n_ff_expert, need->n_ff_expert);
-    keep_larger(&c->tile_rows, MIN_TILE_ROWS);
-    keep_larger(&c->tile_rows, need->n_heads / need->n_kv_heads);
+    keep_larger(&grown.tile_rows, MIN_TILE_ROWS);
+    keep_larger(&grown.tile_rows, need->n_heads / need->n_kv_heads);
+    grown.memory_bytes = place_all(&grown, NULL);
+    RZ_TRY(rz_cpu_alloc(b, grown.memory_bytes, &grown.memory, err));
+    place_all(&grown, grown.memory);
     rz_cpu_release(b, c->memory, c->memory_bytes);
-    c->memory = NULL;
-    c->memory_bytes = place_all(c, NULL);
-    RZ_TRY(rz_cpu_alloc(b, c->memory_bytes, &c->memory, err));
-    place_all(c, c->memory);
+    *c = grown;
     return RZ_OK;
 }

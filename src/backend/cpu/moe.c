@@ -8,29 +8,29 @@
 
 #include <string.h>
 
-/* The n_used largest of p[0..n), lower index first on ties, in ascending order of index. */
-static void pick_experts(const float *p, uint32_t n, uint32_t n_used, uint32_t *chosen)
+/* Takes the n_used largest of the probabilities p[0..n), lower index first on ties, in ascending
+ * order of index. What is taken becomes TAKEN in p, so that even NaN is never taken twice. */
+static void pick_experts(float *p, uint32_t n, uint32_t n_used, uint32_t *chosen, float *weight)
 {
+    const float TAKEN = -1;
     for (uint32_t used = 0; used < n_used; used++) {
         uint32_t best = n;
         for (uint32_t e = 0; e < n; e++) {
-            bool taken = false;
-            for (uint32_t i = 0; i < used; i++)
-                taken = taken || chosen[i] == e;
-            if (!taken && (best == n || p[e] > p[best]))
+            if (p[e] != TAKEN && (best == n || p[e] > p[best]))
                 best = e;
         }
-        chosen[used] = best;
-    }
-    for (uint32_t i = 1; i < n_used; i++) { /* insertion sort: n_used is about 8 */
-        uint32_t e = chosen[i], at = i;
-        for (; at > 0 && chosen[at - 1] > e; at--)
+        uint32_t at = used; /* insertion sort: n_used is about 8 */
+        for (; at > 0 && chosen[at - 1] > best; at--) {
             chosen[at] = chosen[at - 1];
-        chosen[at] = e;
+            weight[at] = weight[at - 1];
+        }
+        chosen[at] = best;
+        weight[at] = p[best];
+        p[best] = TAKEN;
     }
 }
 
-/* Router logits to experts and weights; the logits become probabilities in place. */
+/* Router logits to experts and weights; the logits are used up. */
 static void route(const struct cpu_backend *c, const struct rz_moe_args *a, float *logits,
                   uint32_t n_tokens)
 {
@@ -40,10 +40,10 @@ static void route(const struct cpu_backend *c, const struct rz_moe_args *a, floa
         c->k.softmax(p, n);
         uint32_t *chosen = c->moe.chosen + (size_t)t * n_used;
         float *weight = c->moe.weight + (size_t)t * n_used;
-        pick_experts(p, n, n_used, chosen);
+        pick_experts(p, n, n_used, chosen, weight);
         float sum = 0;
         for (uint32_t i = 0; i < n_used; i++)
-            sum += weight[i] = p[chosen[i]];
+            sum += weight[i];
         for (uint32_t i = 0; a->norm_weights && i < n_used; i++)
             weight[i] /= sum;
     }
