@@ -29,8 +29,9 @@ lint: all
 format:
 	clang-format -i $$(tools/lint --list-c)
 
+# The recorded suite: a row per model in bench/history.csv (bench/run.sh has its settings).
 bench: all
-	@for b in $(BUILD)/bench/bench_*; do [ ! -x "$$b" ] || { echo "== $$b"; "$$b" || exit 1; }; done
+	@bench/run.sh $(BUILD)
 
 coverage:
 	@$(MAKE) --no-print-directory all PRESET=coverage

@@ -66,12 +66,13 @@ typedef struct rz_tensor {
     rz_dtype dtype;
     uint32_t n_dims;
     uint64_t shape[RZ_MAX_DIMS];
-    const void *data; /* borrowed from the mapping; alignment at least 1 */
+    const void *data; /* borrowed, mostly from the mapping; alignment at least 1 */
     size_t n_bytes;
-    uint64_t file_offset; /* of data in its file, for messages */
+    uint64_t file_offset; /* of data in its file, for messages; 0: computed by the reader */
 } rz_tensor;
 
-/* Opens and validates a model file (split GGUF: any shard's name opens all of them). On success
+/* Opens and validates a model: a GGUF file (of a split one, any shard's name opens all of them), or
+ * a Hugging Face model by its directory, one of its .safetensors files or its index. On success
  * *out is owned by the caller and is closed with rz_file_close. Errors: RZ_ENOTFOUND, RZ_EIO,
  * RZ_EFORMAT (sentence with file, field and offset), RZ_ELOAD (well-formed, but a tensor type is
  * not supported), RZ_ENOMEM. */
@@ -81,8 +82,8 @@ RZ_API RZ_MUST_USE rz_status rz_file_open(rz_file **out, const char *path, rz_er
 RZ_API void rz_file_close(rz_file **file);
 
 RZ_API const char *rz_file_path(const rz_file *file);
-RZ_API const char *rz_file_format(const rz_file *file); /* "GGUF" */
-RZ_API uint32_t rz_file_version(const rz_file *file);   /* container's version: 2 or 3 */
+RZ_API const char *rz_file_format(const rz_file *file); /* "GGUF", "SafeTensors" */
+RZ_API uint32_t rz_file_version(const rz_file *file);   /* container's; 0: it has none */
 RZ_API uint64_t rz_file_bytes(const rz_file *file);     /* all shards together */
 RZ_API uint32_t rz_file_n_shards(const rz_file *file);  /* 1 unless split */
 

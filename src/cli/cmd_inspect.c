@@ -71,8 +71,10 @@ static void print_header(const json_t *doc)
     put_value(json_object_get(doc, "file"));
     printf("\nformat          ");
     put_value(json_object_get(doc, "format"));
-    printf(" version %u, %s", (unsigned)get_u64(doc, "version"),
-           cli_bytes(bytes, get_u64(doc, "file_bytes")));
+    uint64_t version = get_u64(doc, "version");
+    if (version) /* SafeTensors has none */
+        printf(" version %u", (unsigned)version);
+    printf(", %s", cli_bytes(bytes, get_u64(doc, "file_bytes")));
     uint64_t shards = get_u64(doc, "shards");
     if (shards > 1)
         printf(" in %u shards", (unsigned)shards);

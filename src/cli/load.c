@@ -111,10 +111,13 @@ rz_status cli_model_path(char **path, const char *operand, rz_error *err)
         return rz_fail(err, reason == ENOENT || reason == ENOTDIR ? RZ_ENOTFOUND : RZ_EIO,
                        "%s cannot be opened: %s", operand, strerror(reason));
     }
-    if (S_ISDIR(st.st_mode))
+    char *config = NULL;
+    if (S_ISDIR(st.st_mode) && !try_file(&config, operand, (int)strlen(operand), "config.json"))
         return rz_fail(err, RZ_ENOTFOUND,
-                       "%s is a directory; MODEL is a .gguf file (of a split one, any part)",
+                       "%s is a directory without config.json; MODEL is a .gguf file (of a split "
+                       "one, any part), or a SafeTensors model's directory",
                        operand);
+    free(config);
     *path = strdup(operand);
     return *path ? RZ_OK : rz_fail_nomem(err, strlen(operand), "a file's name");
 }

@@ -3,10 +3,13 @@
 #include "base/fail.h"
 #include "cli/cli.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A failure before the command knows its options is told in JSON too, if that was asked for. */
 static bool wants_json(int argc, char **argv)
@@ -108,8 +111,20 @@ static rz_status dispatch(int argc, char **argv, rz_error *err)
     return run_command(command, (size_t)argc - 2, argv + 2, err);
 }
 
+/* A standard stream that the parent closed leaves its number to the next file that is opened, and
+ * what is printed would go into that file. /dev/null takes the number, opened the wrong way round,
+ * so that using the stream fails as before. */
+static void keep_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    keep_standard_streams();
     /* The reader of a pipe has gone: nothing is left to do, and nobody to tell. A parent may have
      * ignored the signal, so its default is set again. */
     signal(SIGPIPE, SIG_DFL);

@@ -126,6 +126,18 @@ if [ -c /dev/full ]; then
 else
     echo 'skipped: there is no /dev/full'
 fi
+# A closed stdout is told, and its number is not the next file's: no text goes into that.
+"$APR" logits demo 'The capital of France is Paris and that of Italy is Rome' --all \
+    -o "$dir/right.f32" >"$out" 2>"$err"
+"$APR" logits demo 'The capital of France is Paris and that of Italy is Rome' --all \
+    -o "$dir/closed.f32" >&- 2>"$err"
+same $? 7 'closed stdout: exit code'
+last='apr logits with a closed stdout'
+err_has 'cannot be written'
+if cmp -s "$dir/right.f32" "$dir/closed.f32"; then pass; else fail "$last: text in the file"; fi
+"$APR" run demo <&- >"$out" 2>"$err"
+same $? 7 'closed stdin: exit code'
+
 # A reader that goes away ends it quietly.
 "$APR" inspect --json demo 2>"$err" | head -c 1 >"$out"
 same "$(cat "$out")" '{' 'the first byte'

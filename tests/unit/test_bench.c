@@ -76,7 +76,7 @@ static void test_interval(void **state)
         {20, 6, 15, 1 - 2 * 21700.0 / 1048576},
         {30, 10, 21, 0.957226},
     };
-    double values[64];
+    double values[64] = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (size_t k = 0; k < cases[i].n; k++)
             values[k] = (double)(cases[i].n - k); /* n ... 1: each value is its rank */

@@ -1,0 +1,129 @@
+/* limits.c - read bandwidth and multiplication peaks with the backend's own threads, which share
+ * the work as the forward's do: each reads a contiguous part of one buffer. */
+#include "backend/limits.h"
+
+#include "backend/cpu/cpu.h"
+#include "base/checked.h"
+#include "base/fail.h"
+#include "kernels/peak.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum {
+    N_READS = 12,      /* passes over the buffer, of which the best counts */
+    N_MULTIPLIES = 12, /* the same of multiplications */
+    HUGE_PAGE = 2 << 20,
+    WARM_ITERATIONS = 1 << 12
+};
+
+/* A pass must be long beside the start of the threads (some microseconds). */
+static const double pass_s = 0.008;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+struct job {
+    const struct rz_peaks *peaks;
+    const char *data;
+    unsigned n_units; /* of the buffer, RZ_PEAK_READ_UNIT bytes each */
+    uint64_t n_times;
+    rz_peak_fn *multiply;
+    uint64_t digest[RZ_MAX_THREADS]; /* so that no loop is left out */
+};
+
+static void read_part(void *ctx, unsigned i_thread, unsigned n_threads)
+{
+    struct job *j = ctx;
+    unsigned begin, end;
+    rz_pool_part(j->n_units, 1, i_thread, n_threads, &begin, &end);
+    uint64_t digest = 0;
+    for (uint64_t i = 0; i < j->n_times && begin < end; i++)
+        digest += j->peaks->read(j->data + (size_t)begin * RZ_PEAK_READ_UNIT,
+                                 (size_t)(end - begin) * RZ_PEAK_READ_UNIT);
+    j->digest[i_thread] = digest;
+}
+
+static void multiply_part(void *ctx, unsigned i_thread, unsigned n_threads)
+{
+    struct job *j = ctx;
+    (void)n_threads;
+    j->digest[i_thread] = j->multiply(j->n_times);
+}
+
+static double pass(struct cpu_backend *c, rz_pool_fn *fn, struct job *j)
+{
+    double start = now_s();
+    rz_pool_run(c->pool, fn, j);
+    return now_s() - start;
+}
+
+/* Times per second that the job is done, at best. */
+static double best_rate(struct cpu_backend *c, rz_pool_fn *fn, struct job *j, int n_passes)
+{
+    double s = pass(c, fn, j);
+    while (s < pass_s) {
+        j->n_times *= 2;
+        s = pass(c, fn, j);
+    }
+    double best = s;
+    for (int i = 1; i < n_passes; i++) {
+        s = pass(c, fn, j);
+        best = s < best ? s : best;
+    }
+    return (double)j->n_times / best;
+}
+
+static rz_status read_limit(struct cpu_backend *c, struct job *j, size_t working_set,
+                            struct rz_backend_limits *out, rz_error *err)
+{
+    size_t bytes = rz_align_up(working_set, HUGE_PAGE);
+    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED)
+        return rz_fail_nomem(err, bytes, "measuring the read bandwidth");
+    /* Large pages, where the system has them: this is to be the most that can be had. */
+    (void)madvise(data, bytes, MADV_HUGEPAGE);
+    memset(data, 1, bytes);
+    j->data = data;
+    j->n_units = (unsigned)(working_set / RZ_PEAK_READ_UNIT);
+    j->n_times = 1;
+    double read_bytes = (double)j->n_units * RZ_PEAK_READ_UNIT;
+    out->read_bytes_per_s = read_bytes * best_rate(c, read_part, j, N_READS);
+    munmap(data, bytes);
+    return RZ_OK;
+}
+
+static double multiply_limit(struct cpu_backend *c, struct job *j, const struct rz_peak *peak)
+{
+    if (!peak->name)
+        return 0;
+    j->multiply = peak->run;
+    j->n_times = WARM_ITERATIONS;
+    double rate = best_rate(c, multiply_part, j, N_MULTIPLIES);
+    return rate * peak->ops_per_iter * rz_pool_threads(c->pool);
+}
+
+rz_status rz_backend_cpu_limits(struct rz_backend *b, size_t working_set,
+                                struct rz_backend_limits *out, rz_error *err)
+{
+    struct cpu_backend *c = cpu_of(b);
+    RZ_ASSERT(working_set >= RZ_PEAK_READ_UNIT);
+    RZ_ASSERT(working_set / RZ_PEAK_READ_UNIT <= UINT32_MAX);
+    struct rz_peaks peaks;
+    rz_peaks_init(&peaks, c->k.cpu_flags);
+    struct job j = {.peaks = &peaks};
+    *out = (struct rz_backend_limits){0};
+    RZ_TRY(read_limit(c, &j, working_set, out, err));
+    out->f32.name = peaks.peak[RZ_PEAK_F32].name;
+    out->f32.ops_per_s = multiply_limit(c, &j, &peaks.peak[RZ_PEAK_F32]);
+    out->bf16.name = peaks.peak[RZ_PEAK_BF16].name;
+    out->bf16.ops_per_s = multiply_limit(c, &j, &peaks.peak[RZ_PEAK_BF16]);
+    out->int8.name = peaks.peak[RZ_PEAK_INT8].name;
+    out->int8.ops_per_s = multiply_limit(c, &j, &peaks.peak[RZ_PEAK_INT8]);
+    return RZ_OK;
+}

@@ -1,0 +1,100 @@
+/* cmd_bench.h - what the parts of `apr bench` share: cases, their samples, and who is compared. */
+#ifndef RZ_CLI_CMD_BENCH_H
+#define RZ_CLI_CMD_BENCH_H
+
+#include "cli/load.h"
+
+#include <jansson.h>
+#include <realizar/bench.h>
+
+enum {
+    BENCH_MAX_LIST = 16,
+    BENCH_MAX_CASES = 256,
+    BENCH_MAX_BASELINES = 4,
+    BENCH_MAX_RUNS = 10000
+};
+
+struct bench_args {
+    const char *prompt_tokens, *gen_tokens, *depth, *batch, *kv;
+    struct cli_uint runs, warmup;
+    struct cli_list baselines;
+    const char *csv, *svg, *png;
+    bool fast, json, bars, quiet;
+    struct cli_model_args model;
+};
+
+struct bench_list {
+    uint32_t item[BENCH_MAX_LIST];
+    size_t n;
+};
+
+/* Another program's samples of a case, paired with ours: run i of both came one after the other. */
+struct bench_rival {
+    double *rate;          /* [runs] tokens per second; 0: it did not report the case */
+    rz_stats stats, ratio; /* ratio: ours over theirs, pair by pair; n 0: not compared */
+};
+
+struct bench_case {
+    bool decode;
+    uint32_t n, depth, batch;
+    double *rate;     /* [runs] tokens per second, of all sequences together */
+    double *first_s;  /* [runs] prefill: seconds to the first token */
+    size_t n_samples; /* of both, so far */
+    rz_stats stats, first;
+    rz_work work;
+    double limit; /* tokens per second */
+    bool memory_bound;
+    struct bench_rival rival[BENCH_MAX_BASELINES];
+};
+
+struct bench_baseline {
+    char name[32];
+    const char *path; /* of its llama-bench */
+};
+
+struct bench_job {
+    const struct bench_args *args;
+    struct cli_loaded l;
+    rz_bench *bench;
+    rz_limits limits;
+    struct bench_list prompt, gen, depth, batch;
+    uint32_t runs, warmup;
+    struct bench_case *cases;
+    size_t n_cases;
+    struct bench_baseline baseline[BENCH_MAX_BASELINES];
+    size_t n_baselines;
+    double *load; /* [n_loads] seconds */
+    size_t n_loads;
+    rz_stats load_stats;
+    uint64_t peak_memory;
+    rz_dtype kv_type;
+};
+
+/* "prefill 512", "decode 128 at depth 2048, batch 4", in text, which is returned. */
+enum {
+    BENCH_NAME_MAX = 96
+};
+const char *bench_case_name(char text[BENCH_NAME_MAX], const struct bench_case *c);
+
+/* ---- cmd_bench_baseline.c ---- */
+
+/* Reads the --baseline options. Errors: RZ_EUSAGE, RZ_ENOTBUILT, RZ_ENOTFOUND. */
+rz_status bench_parse_baselines(struct bench_job *j, rz_error *err);
+/* One run of every baseline over the cases of a depth; fills sample i_run. */
+rz_status bench_run_baselines(struct bench_job *j, uint32_t depth, size_t i_run, rz_error *err);
+
+/* ---- cmd_bench_report.c ---- */
+
+void bench_print_table(const struct bench_job *j);
+rz_status bench_print_json(const struct bench_job *j, rz_error *err);
+/* --csv, --svg, --png, --bars. */
+rz_status bench_write_files(const struct bench_job *j, rz_error *err);
+/* Why the charts asked for cannot be drawn, before hours are spent on measuring. */
+rz_status bench_check_files(const struct bench_args *a, rz_error *err);
+
+/* {"read_bytes_per_s" ...}; also `apr profile`'s. */
+json_t *bench_limits_json(const rz_limits *limits);
+/* The CPU's name as /proc/cpuinfo has it, or "unknown". */
+void bench_cpu_name(char *name, size_t size);
+
+#endif
