@@ -5,6 +5,8 @@
 #include "base/fail.h"
 #include "formats/file.h"
 #include "formats/gguf.h"
+#include "formats/hf.h"
+#include "formats/safetensors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,9 +18,11 @@ static const struct {
     rz_status (*read)(struct rz_file *file, rz_error *err);
 } readers[] = {
     {rz_gguf_probe, rz_gguf_read},
+    {rz_st_probe, rz_st_read},
+    {rz_st_index_probe, rz_st_index_read},
 };
 
-#define SUPPORTED "supported: GGUF versions 2 and 3"
+#define SUPPORTED "supported: GGUF versions 2 and 3, SafeTensors"
 
 /* Beginnings by which people's mistakes are known. */
 static const struct {
@@ -45,26 +49,12 @@ static const struct {
     {"{", "JSON text"},
 };
 
-/* A SafeTensors file: u64 length of a JSON object that follows. */
-static bool is_safetensors(const uint8_t *data, size_t len)
-{
-    uint64_t header;
-    if (len < 10)
-        return false;
-    memcpy(&header, data, sizeof header);
-    return data[8] == '{' && header >= 2 && header <= len - 8;
-}
-
 static rz_status refuse_stranger(const struct rz_shard *shard, rz_error *err)
 {
     const uint8_t *data = shard->data;
     size_t len = shard->len;
     if (len == 0)
         return rz_fail(err, RZ_EFORMAT, "%s: the file is empty", shard->label);
-    if (is_safetensors(data, len))
-        return rz_fail(err, RZ_EFORMAT,
-                       "%s: a SafeTensors file, not supported in this build (" SUPPORTED ")",
-                       shard->label);
     for (size_t i = 0; i < RZ_ARRAY_LEN(strangers); i++) {
         size_t n = strlen(strangers[i].magic);
         if (len >= n && memcmp(data, strangers[i].magic, n) == 0)
@@ -92,13 +82,16 @@ rz_status rz_file_open(rz_file **out, const char *path, rz_error *err)
 {
     struct rz_file *file;
     struct stat st;
+    rz_status status;
     *out = NULL;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return rz_fail(err, RZ_ENOTFOUND, "%s: a directory, not a model file", path);
     RZ_TRY(rz_file_new(&file, path, err));
-    rz_status status = rz_file_map_shard(file, path, err);
-    if (!status)
-        status = read_any(file, err);
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        status = rz_hf_read_dir(file, err);
+    } else {
+        status = rz_file_map_shard(file, path, err);
+        if (!status)
+            status = read_any(file, err);
+    }
     if (status)
         rz_file_close(&file);
     *out = file;

@@ -31,9 +31,9 @@ void st_tensor(struct st_build *b, const struct st_entry *t)
     json_t *dims = json_array();
     for (uint32_t i = 0; i < t->n_dims; i++)
         json_array_append_new(dims, json_integer((json_int_t)t->shape[i]));
-    json_t *entry =
-        json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype, "shape", dims, "data_offsets",
-                  (json_int_t)b->data.len, (json_int_t)(b->data.len + t->n_bytes));
+    const size_t end = b->data.len + t->n_bytes;
+    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype, "shape", dims,
+                              "data_offsets", (json_int_t)b->data.len, (json_int_t)end);
     assert_non_null(entry);
     assert_int_equal(json_object_set_new(b->header, t->name, entry), 0);
     void *zeros = t->data ? NULL : calloc(1, t->n_bytes + 1);

@@ -29,7 +29,7 @@ static uint8_t *make(const char *header, size_t n_data, size_t *len)
     uint8_t *file = calloc(1, *len);
     assert_non_null(file);
     memcpy(file, &n_header, sizeof n_header);
-    memcpy(file + sizeof n_header, header, n_header);
+    memcpy(file + sizeof n_header, header, *len - sizeof n_header - n_data);
     return file;
 }
 

@@ -1,0 +1,38 @@
+/* safetensors.h - the SafeTensors reader's parts, and its entry for bytes in memory. */
+#ifndef RZ_FORMATS_SAFETENSORS_H
+#define RZ_FORMATS_SAFETENSORS_H
+
+#include "formats/file.h"
+
+enum {
+    RZ_ST_MAX_HEADER_BYTES = 100 * 1000 * 1000, /* the reference implementation's limit */
+    RZ_ST_PREFIX_BYTES = 8                      /* the header's length */
+};
+
+/* What the library calls a tensor of a Hugging Face model. */
+enum rz_st_name {
+    RZ_ST_NAMED,
+    RZ_ST_IGNORED, /* known, but no weight: a buffer that a program saved along */
+    RZ_ST_EXPERT,  /* one expert's matrix; GGUF has them stacked */
+    RZ_ST_UNKNOWN
+};
+/* out: RZ_MAX_TENSOR_NAME_BYTES + 1 bytes, set if RZ_ST_NAMED. */
+enum rz_st_name rz_st_gguf_name(rz_slice name, char *out);
+
+/* Adds the tensors of shard i_shard to the file. skip_head: the head is tied, so a separate one
+ * that the file holds has no meaning. Errors: RZ_EFORMAT, RZ_ELOAD, RZ_ENOMEM. */
+RZ_MUST_USE rz_status rz_st_read_shard(struct rz_file *file, uint32_t i_shard, bool skip_head,
+                                       rz_error *err);
+
+/* Opens the tensors of one file from memory, which must outlive *out; there is no metadata. name is
+ * for messages. */
+RZ_MUST_USE rz_status rz_st_open_memory(rz_file **out, const char *name, const void *data,
+                                        size_t len, rz_error *err);
+
+/* The readers of the formats table: a .safetensors file, and a model.safetensors.index.json. */
+bool rz_st_probe(const uint8_t *data, size_t len);
+RZ_MUST_USE rz_status rz_st_read(struct rz_file *file, rz_error *err);
+bool rz_st_index_probe(const uint8_t *data, size_t len);
+RZ_MUST_USE rz_status rz_st_index_read(struct rz_file *file, rz_error *err);
+
+#endif
