@@ -12,11 +12,14 @@ struct ahead {
     bool near; /* to the L1 cache, otherwise to L2 */
 };
 
-RZ_INLINE struct ahead ahead_of(const struct rz_matmul_args *a, uint32_t row, bool near)
+/* From the end of the group at row on, but at least min_bytes from its start. */
+RZ_INLINE struct ahead ahead_of(const struct rz_matmul_args *a, uint32_t row, bool near,
+                                size_t min_bytes)
 {
-    const uint8_t *w = a->w, *end = w + a->row_end * a->w_row_bytes;
-    return (struct ahead){
-        .at = row < a->row_end ? w + row * a->w_row_bytes : end, .end = end, .near = near};
+    const uint8_t *w = a->w;
+    size_t at = row * a->w_row_bytes, end = a->row_end * a->w_row_bytes;
+    at += LANES * a->w_row_bytes > min_bytes ? LANES * a->w_row_bytes : min_bytes;
+    return (struct ahead){.at = w + (at < end ? at : end), .end = w + end, .near = near};
 }
 
 /* The next n bytes, in the order of addresses. */

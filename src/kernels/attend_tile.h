@@ -24,12 +24,12 @@ struct kv_reader {
 };
 
 struct tile {
-    const struct rz_attend_args *a;
     _Alignas(64) float k[TILE_VECS][MAX_DIM * LANES]; /* [positions / LANES][dim][position] */
     float p[ATTEND_ROWS][TILE];                       /* scores, then probabilities */
     float fade[ATTEND_ROWS];                          /* what acc is to be multiplied with */
-    const uint8_t *v;                                 /* the tile's first position */
-    uint32_t first, n;                                /* positions in the run */
+    const struct rz_attend_args *a;
+    const uint8_t *v;  /* the tile's first position */
+    uint32_t first, n; /* positions in the run */
 };
 
 RZ_INLINE vflt load_vec_f32(const void *p)

@@ -51,14 +51,14 @@ typedef void rz_matmul_fn(const struct rz_matmul_args *a);
  * acc[i][head_dim] (start 0); the result is acc / sum after the last run. Row i sees positions
  * lo[i] <= j < hi[i] of this run (possibly none). */
 struct rz_attend_args {
-    uint32_t n_q, n, head_dim; /* head_dim: multiple of 16 */
+    uint32_t n_q, n, head_dim; /* head_dim: multiple of 16; fastest up to 256 */
     const float *q;            /* [n_q][q_stride], already scaled by 1/sqrt(head_dim) */
     size_t q_stride;
     const void *k, *v;       /* [n][head_dim] in the slot's kv type */
     const uint32_t *lo, *hi; /* [n_q] */
     float *max, *sum;        /* [n_q] */
     float *acc;              /* [n_q][head_dim] */
-    float *scores;           /* scratch: [n] */
+    float *scores;           /* scratch of the reference: [n] */
 };
 typedef void rz_attend_fn(const struct rz_attend_args *a);
 
@@ -71,9 +71,10 @@ enum rz_kv_type {
 struct rz_kernels {
     rz_matmul_fn *matmul[RZ_N_DTYPES];
     bool quantized[RZ_N_DTYPES]; /* matmul reads x->q, scale, sum rather than x->f32 */
-    /* One row, n columns (a multiple of 32): scale = max|x| / 127 per block (0 for a block of
-     * zeros), q = x / scale rounded to nearest even. NaN or infinity in x gives a NaN scale, so
-     * that it reaches the logits and is reported there. */
+    /* One row, n columns (a multiple of 32): scale = max|x| / 127 per block, q = x * (127 / max|x|)
+     * rounded to nearest even; the same bits at every level. A block whose max|x| is below 2^-119
+     * counts as zeros (scale 0, q 0). NaN or infinity in x gives a NaN scale, so that it reaches
+     * the logits and is reported there. */
     void (*quantize)(const float *x, uint32_t n, int8_t *q, float *scale, int16_t *sum);
     rz_attend_fn *attend[RZ_N_KV_TYPES];
     /* Stores n floats to the kv type (round to nearest even). */

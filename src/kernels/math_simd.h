@@ -3,8 +3,8 @@
 #ifndef RZ_KERNELS_MATH_SIMD_H
 #define RZ_KERNELS_MATH_SIMD_H
 
-/* e^x, within 1.1 ulp where the result is a normal number (measured over all floats by
- * check-kernels' sampling), 0 below -104, infinity above 88.72; NaN stays NaN.
+/* e^x, within 1.0 ulp where the result is a normal number (0.994 measured, every 37th float of the
+ * range), 0 below -104, infinity above 88.72; NaN stays NaN.
  * x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two parts; the polynomial in r is Cephes' expf's;
  * 2^n is applied as two factors, so that neither overflows before the result does. */
 RZ_INLINE vflt vf_exp(vflt x)

@@ -60,7 +60,7 @@ RZ_INLINE void matmul_panels(const struct rz_matmul_args *a, const struct format
         uint32_t n_rows = a->row_end - r < LANES ? a->row_end - r : LANES;
         for (uint32_t i = 0; i < LANES; i++) /* lanes without a row repeat the last; not stored */
             row[i] = (const uint8_t *)a->w + (r + (i < n_rows ? i : n_rows - 1)) * a->w_row_bytes;
-        struct ahead ahead = ahead_of(a, r + LANES, false);
+        struct ahead ahead = ahead_of(a, r, false, 0);
         for (uint32_t col = 0; col < x->n_cols; col += PANEL_COLS) {
             uint32_t n_cols = x->n_cols - col < PANEL_COLS ? x->n_cols - col : PANEL_COLS;
             pack_panel(row, col, n_cols / 32, panel, &f, &ahead);

@@ -45,25 +45,25 @@ RZ_INLINE vflt finish_part(vint dot, const int16_t *sum, vflt p, const struct pa
     return apply_factors(dot, s, p, b->scale[half], b->min[half], k);
 }
 
-/* Whether the next group of rows goes straight to L1. Measured from memory, one Zen 4 core that
- * reads 23 GB/s, AVX-512, GB/s to L1 and to L2 with prefetch_rows: Q5_0 16.3 and 9.1 (896
- * columns), 12.0 and 10.2 (2048); Q8_0 12.3 and 14.1; Q4_K 9.6 and 14.6, Q6_K 10.0 and 17.4 (2048).
- * Without any prefetching: Q5_0 9, Q8_0 13, Q4_K 8, Q6_K 4.5. */
-RZ_INLINE bool group_fits_l1(const struct rz_matmul_args *a, const struct row_format *f)
+/* What is asked for in advance, measured from memory on one Zen 4 core, AVX-512, in GB/s; without
+ * any: Q5_0 9, Q8_0 13, Q4_K 8, Q6_K 4.5.
+ * Small blocks of 32 columns, short rows: the next group of rows to L1. Q5_0 with 896 columns 16.5,
+ * which is what it makes of L2 too; 9.1 if it goes to L2.
+ * Other blocks of 32: 16 KB ahead to L2. Q8_0 with 896 columns 19.6; 17.1 with only the next group.
+ * Blocks of 256: the next group to L2, and a block ahead in each row to L1. Q4_K with 2048 columns
+ * 15.4, Q6_K 17.8; 9.6 and 10.0 with the group straight to L1. */
+RZ_INLINE struct ahead ahead_of_format(const struct rz_matmul_args *a, uint32_t row,
+                                       const struct row_format *f)
 {
-    return f->block_bytes <= 24 && LANES * a->w_row_bytes <= 14 << 10;
+    bool near = f->block_bytes <= 24 && LANES * a->w_row_bytes <= 14 << 10;
+    return ahead_of(a, row, near, f->block_len > 32 || near ? 0 : 16 << 10);
 }
 
-/* From L2 to L1, somewhat ahead in each row; i: the block of 32 columns. */
+/* The block of 256 columns after the one at off, and a little more: a part of the rows for each of
+ * its 8 blocks of 32, i. */
 RZ_INLINE void prefetch_rows(const uint8_t *const row[LANES], size_t off, uint32_t i,
                              const struct row_format *f)
 {
-    if (f->block_len == 32) {
-        RZ_UNROLL
-        for (uint32_t r = 0; r < LANES; r++)
-            __builtin_prefetch(row[r] + off + 192, 0, 3);
-        return;
-    }
     for (uint32_t r = i * (LANES / 8); r < (i + 1) * (LANES / 8); r++) {
         for (uint32_t o = 64; o < f->block_bytes + 64; o += 64)
             __builtin_prefetch(row[r] + off + f->block_bytes + o, 0, 3);
@@ -74,7 +74,7 @@ RZ_INLINE void prefetch_rows(const uint8_t *const row[LANES], size_t off, uint32
 RZ_INLINE void matvec_rows(const struct rz_matmul_args *a, const uint8_t *const row[LANES],
                            uint32_t r, uint32_t n_rows, const struct row_format *f)
 {
-    struct ahead ahead = ahead_of(a, r + LANES, group_fits_l1(a, f));
+    struct ahead ahead = ahead_of_format(a, r, f);
     const struct rz_act *x = a->x;
     struct panel_block factors[8];
     vflt acc = vf_set1(0);
@@ -85,7 +85,7 @@ RZ_INLINE void matvec_rows(const struct rz_matmul_args *a, const uint8_t *const 
             const int16_t *sum = x->sum + col / RZ_ACT_SUM;
             vint dot[2];
             prefetch_run(&ahead, LANES * f->block_bytes / (f->block_len / 32));
-            if (!ahead.near)
+            if (f->block_len > 32)
                 prefetch_rows(row, off, i, f);
             dot_rows(row, off, (int)i, x->q + col, dot, f);
             vflt p = finish_part(dot[0], sum, vf_set1(0), &factors[i], 0, f);

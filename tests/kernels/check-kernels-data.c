@@ -30,6 +30,11 @@ struct ck_buf ck_alloc(size_t bytes, size_t align)
     return b;
 }
 
+void *ck_data(const struct ck_buf *b)
+{
+    return b->data;
+}
+
 bool ck_intact(const struct ck_buf *b)
 {
     const uint8_t *start = b->data, *end = b->map + b->map_bytes - PAGE;

@@ -69,9 +69,9 @@ static void make_x(struct check *c, struct matrix_case *m)
     m->q = ck_alloc(N_TOKENS * (size_t)n_blocks * 32, 64);
     m->scale = ck_alloc(N_TOKENS * (size_t)n_blocks * sizeof(float), 4);
     m->sum = ck_alloc(N_TOKENS * (size_t)n_blocks * 2 * sizeof(int16_t), 4);
-    float *f32 = m->f32.data, *scale = m->scale.data;
-    int8_t *q = m->q.data;
-    int16_t *sum = m->sum.data;
+    float *f32 = ck_data(&m->f32), *scale = ck_data(&m->scale);
+    int8_t *q = ck_data(&m->q);
+    int16_t *sum = ck_data(&m->sum);
     for (uint32_t t = 0; t < N_TOKENS; t++) {
         for (uint32_t b = 0; b < n_blocks; b++) {
             float s = m->x_kind == X_SUBNORMAL ? 0x1p-140f : ck_uniform(c, 1e-3f, 0.1f);
@@ -154,6 +154,23 @@ static void make_want(const struct check *c, struct matrix_case *m)
     free(w);
 }
 
+/* The levels with vectors agree in every bit: lanes are rows in all of them. */
+static void check_same_bits(struct check *c, const char *name, struct rz_matmul_args a)
+{
+    float y[N_TOKENS * N_ROWS];
+    const float *full = a.y;
+    if (!c->below.cpu_flags)
+        return;
+    a.y = y;
+    c->below.matmul[rz_dtype_by_name(strchr(name, '_') + 1)](&a);
+    for (uint32_t i = 0; i < N_TOKENS * N_ROWS; i++) {
+        bool same = rz_f32_bits(y[i]) == rz_f32_bits(full[i]) || (isnan(y[i]) && isnan(full[i]));
+        if (!ck_expect(c, same, "%s cols %u: %.9g, but %.9g at the level below", name, a.x->n_cols,
+                       (double)full[i], (double)y[i]))
+            return;
+    }
+}
+
 static void check_full(struct check *c, const char *name, struct matrix_case *m)
 {
     struct rz_matmul_args a = {.w = m->w.data,
@@ -164,6 +181,7 @@ static void check_full(struct check *c, const char *name, struct matrix_case *m)
                                .y_stride = N_ROWS,
                                .bias = m->bias};
     c->now.matmul[m->type](&a);
+    check_same_bits(c, name, a);
     for (uint32_t t = 0; t < N_TOKENS; t++) {
         for (uint32_t r = 0; r < N_ROWS; r++) {
             float got = m->full[t * N_ROWS + r];

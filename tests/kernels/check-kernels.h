@@ -39,6 +39,8 @@ struct ck_buf {
     size_t map_bytes;
 };
 struct ck_buf ck_alloc(size_t bytes, size_t align);
+/* What it holds; never NULL. */
+void *ck_data(const struct ck_buf *b) __attribute__((returns_nonnull));
 /* False if a canary around the buffer changed. */
 bool ck_intact(const struct ck_buf *b);
 void ck_free(struct ck_buf *b);
