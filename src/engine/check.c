@@ -30,7 +30,7 @@ static const struct stage stages[RZ_N_CHECKS] = {
     {"Sampler/Decode", "greedy picks the best, a seed repeats, tokens decode"},
 };
 
-void check_fault(struct check_finding *f, const char *format, ...)
+void rz_check_fault(struct check_finding *f, const char *format, ...)
 {
     if (f->fault[0])
         return; /* the first is nearest to the cause */
@@ -79,12 +79,12 @@ static void write_report(const struct check *c, rz_check_report *report)
 
 static rz_status run_stages(struct check *c, rz_error *err)
 {
-    RZ_TRY(check_weights(c, err));
-    RZ_TRY(check_tokenizer(c, err));
-    RZ_TRY(check_capture_run(c, err));
-    RZ_TRY(check_layers(c, err));
-    RZ_TRY(check_probabilities(c, err));
-    return check_sampler(c, err);
+    RZ_TRY(rz_check_weights(c, err));
+    RZ_TRY(rz_check_tokenizer(c, err));
+    RZ_TRY(rz_check_capture_run(c, err));
+    RZ_TRY(rz_check_layers(c, err));
+    RZ_TRY(rz_check_probabilities(c, err));
+    return rz_check_sampler(c, err);
 }
 
 rz_status rz_check_model(const rz_model *model, rz_check_report *report, rz_error *err)
@@ -101,7 +101,7 @@ rz_status rz_check_model(const rz_model *model, rz_check_report *report, rz_erro
     if (!status)
         write_report(c, report);
     rz_ref_mat_fini(&c->logits);
-    check_capture_fini(&c->capture);
+    rz_check_capture_fini(&c->capture);
     rz_ref_fini(&c->ref);
     free(c);
     return status;

@@ -61,13 +61,13 @@ struct check {
 };
 
 /* Runs the engine on the prompt and keeps what it computes. */
-RZ_MUST_USE rz_status check_capture_run(struct check *c, rz_error *err);
-void check_capture_fini(struct check_capture *c);
+RZ_MUST_USE rz_status rz_check_capture_run(struct check *c, rz_error *err);
+void rz_check_capture_fini(struct check_capture *c);
 
 /* One captured point as rows of float64, variances zero. */
-RZ_MUST_USE rz_status check_point(const struct check *c, enum rz_tap_point point, int layer,
-                                  struct rz_ref_mat *out, rz_error *err);
-const float *check_values(const struct check *c, enum rz_tap_point point, int layer);
+RZ_MUST_USE rz_status rz_check_point(const struct check *c, enum rz_tap_point point, int layer,
+                                     struct rz_ref_mat *out, rz_error *err);
+const float *rz_check_values(const struct check *c, enum rz_tap_point point, int layer);
 
 /* Compares the engine's values with the reference's; skip [n_rows] may be NULL. */
 struct check_pair {
@@ -78,21 +78,22 @@ struct check_pair {
     const char *what;
     double sigmas;
 };
-void check_compare(struct check_finding *f, const struct check_pair *p);
+void rz_check_compare(struct check_finding *f, const struct check_pair *p);
 /* Notes one number and its bound. */
-void check_note(struct check_finding *f, double error, double bound, int layer, const char *what);
-void check_fault(struct check_finding *f, const char *format, ...)
+void rz_check_note(struct check_finding *f, double error, double bound, int layer,
+                   const char *what);
+void rz_check_fault(struct check_finding *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Stages 2 to 8. */
-RZ_MUST_USE rz_status check_layers(struct check *c, rz_error *err);
+RZ_MUST_USE rz_status rz_check_layers(struct check *c, rz_error *err);
 /* Looks for damaged blocks in every tensor, and faults the stage it belongs to. */
-RZ_MUST_USE rz_status check_weights(struct check *c, rz_error *err);
-RZ_MUST_USE rz_status check_tokenizer(struct check *c, rz_error *err);
-RZ_MUST_USE rz_status check_probabilities(struct check *c, rz_error *err);
-RZ_MUST_USE rz_status check_sampler(struct check *c, rz_error *err);
+RZ_MUST_USE rz_status rz_check_weights(struct check *c, rz_error *err);
+RZ_MUST_USE rz_status rz_check_tokenizer(struct check *c, rz_error *err);
+RZ_MUST_USE rz_status rz_check_probabilities(struct check *c, rz_error *err);
+RZ_MUST_USE rz_status rz_check_sampler(struct check *c, rz_error *err);
 
 /* The text of the prompt. */
-extern const char check_text[];
+extern const char rz_check_text[];
 
 #endif

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-const char check_text[] =
+const char rz_check_text[] =
     "def f(x):\n    return x ** 2  # caf\xC3\xA9 \xE4\xBD\xA0\xE5\xA5\xBD \xF0\x9F\x99\x82\n\n"
     "The quick brown fox jumps over 13 lazy dogs; isn't it? <b>\"Yes\"</b>, 3.14159 & more.\n";
 
@@ -62,7 +62,7 @@ static rz_status alloc_capture(struct check *c, rz_error *err)
     return RZ_OK;
 }
 
-void check_capture_fini(struct check_capture *c)
+void rz_check_capture_fini(struct check_capture *c)
 {
     for (int p = 0; p < RZ_N_TAPS; p++)
         free(c->point[p]);
@@ -71,16 +71,16 @@ void check_capture_fini(struct check_capture *c)
     *c = (struct check_capture){0};
 }
 
-const float *check_values(const struct check *c, enum rz_tap_point point, int layer)
+const float *rz_check_values(const struct check *c, enum rz_tap_point point, int layer)
 {
     size_t row = per_layer(point) ? (size_t)layer * c->capture.n_rows : 0;
     return c->capture.point[point] + row * c->capture.cols[point];
 }
 
-rz_status check_point(const struct check *c, enum rz_tap_point point, int layer,
-                      struct rz_ref_mat *out, rz_error *err)
+rz_status rz_check_point(const struct check *c, enum rz_tap_point point, int layer,
+                         struct rz_ref_mat *out, rz_error *err)
 {
-    const float *values = check_values(c, point, layer);
+    const float *values = rz_check_values(c, point, layer);
     RZ_TRY(rz_ref_mat_init(out, c->capture.n_rows, c->capture.cols[point], true, err));
     for (size_t i = 0; i < (size_t)out->n_rows * out->n_cols; i++)
         out->v[i] = (double)values[i];
@@ -128,8 +128,9 @@ static rz_status make_prompt(struct check *c, rz_error *err)
     struct check_capture *cap = &c->capture;
     rz_ids ids = {0};
     rz_error ignored; /* a tokenizer that fails here fails its own stage */
-    rz_status status = rz_tokenizer_encode(c->model->tokenizer, check_text, strlen(check_text),
-                                           RZ_ENCODE_BOS_EOS, &ids, &ignored);
+    rz_status status =
+        rz_tokenizer_encode(c->model->tokenizer, rz_check_text, strlen(rz_check_text),
+                            RZ_ENCODE_BOS_EOS, &ids, &ignored);
     if (status == RZ_ENOMEM) {
         rz_ids_free(&ids);
         return rz_fail(err, status, "%s", ignored.text);
@@ -175,7 +176,7 @@ static rz_status feed(struct check *c, rz_session *s, rz_error *err)
     return status == RZ_EINFER ? RZ_OK : status;
 }
 
-rz_status check_capture_run(struct check *c, rz_error *err)
+rz_status rz_check_capture_run(struct check *c, rz_error *err)
 {
     RZ_TRY(make_prompt(c, err));
     choose_rows(&c->capture);

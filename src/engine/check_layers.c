@@ -16,7 +16,7 @@ enum {
 
 static const double float_sum_ulps = 2; /* of one addition */
 
-void check_note(struct check_finding *f, double error, double bound, int layer, const char *what)
+void rz_check_note(struct check_finding *f, double error, double bound, int layer, const char *what)
 {
     bool first = f->n_compared++ == 0, worse = error * f->bound > f->error * bound;
     if (!isfinite(error) ? isfinite(f->error) || first : first || (isfinite(f->error) && worse)) {
@@ -27,7 +27,7 @@ void check_note(struct check_finding *f, double error, double bound, int layer, 
     }
 }
 
-void check_compare(struct check_finding *f, const struct check_pair *p)
+void rz_check_compare(struct check_finding *f, const struct check_pair *p)
 {
     for (uint32_t m = 0; m < p->want->n_rows; m++) {
         for (uint32_t i = 0; (!p->skip || !p->skip[m]) && i < p->want->n_cols; i++) {
@@ -36,8 +36,8 @@ void check_compare(struct check_finding *f, const struct check_pair *p)
             if (!isfinite(want) || !isfinite(sigma))
                 f->n_blocked++;
             else
-                check_note(f, fabs((double)p->got[at] - want), p->sigmas * sigma + 1e-30, p->layer,
-                           p->what);
+                rz_check_note(f, fabs((double)p->got[at] - want), p->sigmas * sigma + 1e-30,
+                              p->layer, p->what);
         }
     }
 }
@@ -46,19 +46,19 @@ void check_compare(struct check_finding *f, const struct check_pair *p)
 static void compare_at(struct check *c, enum check_stage stage, enum rz_tap_point point, int layer,
                        const struct rz_ref_mat *want, const char *what)
 {
-    const struct check_pair p = {.got = check_values(c, point, layer),
+    const struct check_pair p = {.got = rz_check_values(c, point, layer),
                                  .want = want,
                                  .layer = layer,
                                  .what = what,
                                  .sigmas = RZ_REF_SIGMAS};
-    check_compare(&c->found[stage], &p);
+    rz_check_compare(&c->found[stage], &p);
 }
 
 /* The stream that enters a layer's attention block. */
 static rz_status stream_before(struct check *c, int layer, struct rz_ref_mat *out, rz_error *err)
 {
-    return layer == 0 ? check_point(c, RZ_TAP_EMBED, -1, out, err)
-                      : check_point(c, RZ_TAP_LAYER, layer - 1, out, err);
+    return layer == 0 ? rz_check_point(c, RZ_TAP_EMBED, -1, out, err)
+                      : rz_check_point(c, RZ_TAP_LAYER, layer - 1, out, err);
 }
 
 static rz_status check_embedding(struct check *c, rz_error *err)
@@ -89,7 +89,7 @@ static rz_status check_norms(struct check *c, int layer, rz_error *err)
     struct rz_ref_mat x;
     RZ_TRY(stream_before(c, layer, &x, err));
     RZ_TRY(norm_of(c, &x, layer, "attn_norm.weight", RZ_TAP_ATTN_NORM, err));
-    RZ_TRY(check_point(c, RZ_TAP_ATTN_RESID, layer, &x, err));
+    RZ_TRY(rz_check_point(c, RZ_TAP_ATTN_RESID, layer, &x, err));
     return norm_of(c, &x, layer, "ffn_norm.weight", RZ_TAP_FFN_NORM, err);
 }
 
@@ -116,7 +116,7 @@ static rz_status check_projection(struct check *c, int layer, const struct rz_re
 static rz_status check_qkv(struct check *c, int layer, rz_error *err)
 {
     struct rz_ref_mat x;
-    RZ_TRY(check_point(c, RZ_TAP_ATTN_NORM, layer, &x, err));
+    RZ_TRY(rz_check_point(c, RZ_TAP_ATTN_NORM, layer, &x, err));
     rz_status status = RZ_OK;
     for (int i = 0; !status && i < 3; i++)
         status = check_projection(c, layer, &x, i, err);
@@ -131,7 +131,7 @@ static rz_status check_rope(struct check *c, int layer, rz_error *err)
     static const char *const what[] = {"rotated queries", "rotated keys"};
     for (int i = 0; i < 2; i++) {
         struct rz_ref_mat x;
-        RZ_TRY(check_point(c, from[i], layer, &x, err));
+        RZ_TRY(rz_check_point(c, from[i], layer, &x, err));
         rz_ref_rope(&c->ref, &x, c->capture.pos);
         compare_at(c, CHECK_ROPE, to[i], layer, &x, what[i]);
         rz_ref_mat_fini(&x);
@@ -147,7 +147,7 @@ static rz_status check_residual(struct check *c, enum check_stage stage, int lay
     enum rz_tap_point added = attention ? RZ_TAP_ATTN_OUT : RZ_TAP_FFN_OUT;
     enum rz_tap_point after = attention ? RZ_TAP_ATTN_RESID : RZ_TAP_LAYER;
     struct rz_ref_mat y;
-    RZ_TRY(check_point(c, added, layer, &y, err));
+    RZ_TRY(rz_check_point(c, added, layer, &y, err));
     for (size_t i = 0; i < (size_t)y.n_rows * y.n_cols; i++) {
         y.v[i] += before->v[i];
         y.var[i] = pow(float_sum_ulps * 0x1p-23 / RZ_REF_SIGMAS * y.v[i], 2);
@@ -172,7 +172,7 @@ static rz_status all_positions(struct check *c, const float *data, int layer,
 static rz_status check_scores(struct check *c, int layer, rz_error *err)
 {
     struct rz_ref_mat q = {0}, k = {0}, v = {0}, out = {0};
-    rz_status status = check_point(c, RZ_TAP_Q_ROPE, layer, &q, err);
+    rz_status status = rz_check_point(c, RZ_TAP_Q_ROPE, layer, &q, err);
     if (!status)
         status = all_positions(c, c->capture.k, layer, &k, err);
     if (!status)
@@ -196,7 +196,7 @@ static rz_status check_attention(struct check *c, int layer, rz_error *err)
     const struct rz_ref_weight wo = {.w = rz_ref_tensor(&c->ref, layer, "attn_output.weight")};
     struct rz_ref_mat x = {0}, y = {0};
     RZ_TRY(check_scores(c, layer, err));
-    rz_status status = check_point(c, RZ_TAP_ATTN, layer, &x, err);
+    rz_status status = rz_check_point(c, RZ_TAP_ATTN, layer, &x, err);
     if (!status)
         status = rz_ref_linear(&c->ref, wo, &x, &y, err);
     if (!status)
@@ -215,22 +215,22 @@ static rz_status check_ffn(struct check *c, int layer, rz_error *err)
 {
     struct rz_ref_mat x = {0}, y = {0};
     bool unsure[CHECK_ROWS];
-    rz_status status = check_point(c, RZ_TAP_FFN_NORM, layer, &x, err);
+    rz_status status = rz_check_point(c, RZ_TAP_FFN_NORM, layer, &x, err);
     if (!status)
         status = rz_ref_ffn(&c->ref, layer, &x, &y, unsure, err);
     if (!status) {
-        const struct check_pair p = {.got = check_values(c, RZ_TAP_FFN_OUT, layer),
+        const struct check_pair p = {.got = rz_check_values(c, RZ_TAP_FFN_OUT, layer),
                                      .want = &y,
                                      .skip = unsure,
                                      .layer = layer,
                                      .what = "the feed-forward",
                                      .sigmas = FFN_SIGMAS};
-        check_compare(&c->found[CHECK_FFN], &p);
+        rz_check_compare(&c->found[CHECK_FFN], &p);
     }
     rz_ref_mat_fini(&x);
     rz_ref_mat_fini(&y);
     if (!status)
-        status = check_point(c, RZ_TAP_ATTN_RESID, layer, &x, err);
+        status = rz_check_point(c, RZ_TAP_ATTN_RESID, layer, &x, err);
     if (!status)
         status = check_residual(c, CHECK_FFN, layer, &x, err);
     rz_ref_mat_fini(&x);
@@ -241,9 +241,9 @@ static rz_status check_head(struct check *c, rz_error *err)
 {
     struct rz_ref_mat x;
     int last = (int)c->info->n_layers - 1;
-    RZ_TRY(check_point(c, RZ_TAP_LAYER, last, &x, err));
+    RZ_TRY(rz_check_point(c, RZ_TAP_LAYER, last, &x, err));
     RZ_TRY(norm_of(c, &x, -1, "output_norm.weight", RZ_TAP_FINAL_NORM, err));
-    RZ_TRY(check_point(c, RZ_TAP_FINAL_NORM, -1, &x, err));
+    RZ_TRY(rz_check_point(c, RZ_TAP_FINAL_NORM, -1, &x, err));
     rz_status status = rz_ref_head(&c->ref, &x, &c->logits, err);
     if (!status)
         compare_at(c, CHECK_HEAD, RZ_TAP_LOGITS, -1, &c->logits, "logits");
@@ -251,7 +251,7 @@ static rz_status check_head(struct check *c, rz_error *err)
     return status;
 }
 
-rz_status check_layers(struct check *c, rz_error *err)
+rz_status rz_check_layers(struct check *c, rz_error *err)
 {
     RZ_TRY(check_embedding(c, err));
     for (int i = 0; i < (int)c->info->n_layers; i++) {

@@ -33,22 +33,22 @@ static rz_status round_trip(struct check *c, rz_error *err)
     const rz_tokenizer *tok = c->model->tokenizer;
     rz_ids ids = {0};
     rz_text text = {0};
-    size_t n_text = strlen(check_text);
+    size_t n_text = strlen(rz_check_text);
     rz_error why = {0};
-    rz_status status = rz_tokenizer_encode(tok, check_text, n_text, 0, &ids, &why);
+    rz_status status = rz_tokenizer_encode(tok, rz_check_text, n_text, 0, &ids, &why);
     if (status)
-        check_fault(f, "the test text cannot be encoded: %.180s", why.text);
+        rz_check_fault(f, "the test text cannot be encoded: %.180s", why.text);
     if (!status)
         status = detokenize(tok, &ids, &text, &why);
     for (size_t i = 0; i < ids.len; i++)
         if (ids.data[i] < 0 || (uint32_t)ids.data[i] >= c->info->n_vocab)
-            check_fault(f, "token %zu of the test text is %d, outside the vocabulary", i,
-                        ids.data[i]);
-    bool same = !status && text.len == n_text && memcmp(text.data, check_text, n_text) == 0;
+            rz_check_fault(f, "token %zu of the test text is %d, outside the vocabulary", i,
+                           ids.data[i]);
+    bool same = !status && text.len == n_text && memcmp(text.data, rz_check_text, n_text) == 0;
     if (!same)
-        check_fault(f, "%zu bytes of text come back from %zu tokens as %zu other bytes", n_text,
-                    ids.len, text.len);
-    check_note(f, same ? 0 : 1, 0.5, -1, "the test text");
+        rz_check_fault(f, "%zu bytes of text come back from %zu tokens as %zu other bytes", n_text,
+                       ids.len, text.len);
+    rz_check_note(f, same ? 0 : 1, 0.5, -1, "the test text");
     rz_ids_free(&ids);
     rz_text_free(&text);
     return status == RZ_ENOMEM ? rz_fail(err, status, "%s", why.text) : RZ_OK;
@@ -74,20 +74,20 @@ static rz_status special_tokens(struct check *c, rz_error *err)
         rz_ids_free(&ids);
         if (status == RZ_ENOMEM)
             return rz_fail(err, status, "%s", why.text);
-        check_note(f, found ? 0 : 1, 0.5, -1, "a special token");
+        rz_check_note(f, found ? 0 : 1, 0.5, -1, "a special token");
         if (!found)
-            check_fault(f, "special token %u, %.*s, is not encoded as itself", id,
-                        (int)(bytes.len < 60 ? bytes.len : 60), bytes.data);
+            rz_check_fault(f, "special token %u, %.*s, is not encoded as itself", id,
+                           (int)(bytes.len < 60 ? bytes.len : 60), bytes.data);
     }
     return RZ_OK;
 }
 
-rz_status check_tokenizer(struct check *c, rz_error *err)
+rz_status rz_check_tokenizer(struct check *c, rz_error *err)
 {
     const rz_tokenizer *tok = c->model->tokenizer;
     if (rz_tokenizer_n_vocab(tok) > c->info->n_vocab)
-        check_fault(&c->found[CHECK_TOKENIZER], "the tokenizer has %u tokens, the model %u",
-                    rz_tokenizer_n_vocab(tok), c->info->n_vocab);
+        rz_check_fault(&c->found[CHECK_TOKENIZER], "the tokenizer has %u tokens, the model %u",
+                       rz_tokenizer_n_vocab(tok), c->info->n_vocab);
     RZ_TRY(round_trip(c, err));
     return special_tokens(c, err);
 }
@@ -96,7 +96,7 @@ rz_status check_tokenizer(struct check *c, rz_error *err)
 
 static const float *row_logits(const struct check *c, uint32_t row)
 {
-    return check_values(c, RZ_TAP_LOGITS, -1) + (size_t)row * c->info->n_vocab;
+    return rz_check_values(c, RZ_TAP_LOGITS, -1) + (size_t)row * c->info->n_vocab;
 }
 
 static void exact_softmax(const float *logits, double *p, uint32_t n)
@@ -116,12 +116,12 @@ static void check_draws(struct check *c, rz_sampler *s, uint32_t row, double *p)
         int32_t id = 0;
         rz_error why = {0};
         if (rz_sampler_sample(s, logits, NULL, 0, &id, &why)) {
-            check_fault(f, "token %u of the prompt: %.180s", c->capture.pos[row], why.text);
+            rz_check_fault(f, "token %u of the prompt: %.180s", c->capture.pos[row], why.text);
             return;
         }
         double got = (double)rz_sampler_last_prob(s, NULL);
-        check_note(f, fabs(got / p[id] - 1), probability_tolerance, -1,
-                   "a drawn token's probability");
+        rz_check_note(f, fabs(got / p[id] - 1), probability_tolerance, -1,
+                      "a drawn token's probability");
     }
 }
 
@@ -163,15 +163,15 @@ static rz_status check_whole(struct check *c, double *p, rz_error *err)
     bool quantized = c->ref.kv_type == RZ_F16;
     double least = !quantized ? 1e-4 : c->info->n_experts ? 0.3 : 0.02;
     if (isfinite(size))
-        check_note(&c->found[CHECK_PROBABILITIES], sqrt(error / size),
-                   fmax(noise_factor * sqrt(noise / size), least), -1,
-                   "distance of the logits from the whole model in float64");
+        rz_check_note(&c->found[CHECK_PROBABILITIES], sqrt(error / size),
+                      fmax(noise_factor * sqrt(noise / size), least), -1,
+                      "distance of the logits from the whole model in float64");
     else
         c->found[CHECK_PROBABILITIES].n_blocked++;
     return RZ_OK;
 }
 
-rz_status check_probabilities(struct check *c, rz_error *err)
+rz_status rz_check_probabilities(struct check *c, rz_error *err)
 {
     uint32_t n = c->info->n_vocab;
     rz_sampler_options o = rz_sampler_options_default();
@@ -212,11 +212,11 @@ static rz_status check_greedy(struct check *c, rz_error *err)
             continue;
         }
         if (rz_sampler_sample(s, row_logits(c, m), NULL, 0, &id, &why))
-            check_fault(f, "token %u of the prompt: %.180s", c->capture.pos[m], why.text);
+            rz_check_fault(f, "token %u of the prompt: %.180s", c->capture.pos[m], why.text);
         else
-            check_note(f, v[best] - v[id],
-                       RZ_REF_SIGMAS * (sqrt(var[best]) + sqrt(var[id])) + 1e-30, -1,
-                       "the greedy token's logit");
+            rz_check_note(f, v[best] - v[id],
+                          RZ_REF_SIGMAS * (sqrt(var[best]) + sqrt(var[id])) + 1e-30, -1,
+                          "the greedy token's logit");
     }
     rz_sampler_free(&s);
     return RZ_OK;
@@ -229,9 +229,10 @@ static rz_status check_decode(struct check *c, const rz_ids *ids, rz_error *err)
     rz_error why = {0};
     rz_status status = detokenize(c->model->tokenizer, ids, &text, &why);
     if (status)
-        check_fault(&c->found[CHECK_SAMPLER], "drawn tokens cannot be decoded: %.180s", why.text);
+        rz_check_fault(&c->found[CHECK_SAMPLER], "drawn tokens cannot be decoded: %.180s",
+                       why.text);
     else if (rz_utf8_valid(text.data ? text.data : "", text.len) != text.len)
-        check_fault(&c->found[CHECK_SAMPLER], "drawn tokens decode to invalid UTF-8");
+        rz_check_fault(&c->found[CHECK_SAMPLER], "drawn tokens decode to invalid UTF-8");
     rz_text_free(&text);
     return status == RZ_ENOMEM ? rz_fail(err, status, "%s", why.text) : RZ_OK;
 }
@@ -263,9 +264,10 @@ static rz_status check_seeded(struct check *c, rz_error *err)
         for (uint32_t i = 0; i < c->info->n_vocab; i++)
             n_better += logits[i] > logits[id];
         if (id != other)
-            check_fault(f, "one seed draws token %d and token %d", id, other);
+            rz_check_fault(f, "one seed draws token %d and token %d", id, other);
         if (n_better >= TOP_K)
-            check_fault(f, "token %d is drawn, of rank %u among the best %d", id, n_better, TOP_K);
+            rz_check_fault(f, "token %d is drawn, of rank %u among the best %d", id, n_better,
+                           TOP_K);
         ids.data[ids.len++] = id;
     }
     if (!status)
@@ -275,7 +277,7 @@ static rz_status check_seeded(struct check *c, rz_error *err)
     return status;
 }
 
-rz_status check_sampler(struct check *c, rz_error *err)
+rz_status rz_check_sampler(struct check *c, rz_error *err)
 {
     RZ_TRY(check_greedy(c, err));
     return check_seeded(c, err);

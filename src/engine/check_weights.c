@@ -1,6 +1,6 @@
-/* check_weights.c - looks at every block of every tensor for values that no training makes. A block
- * that is wrong but of ordinary size cannot be told from a right one: docs/check.md says which
- * corruptions that leaves. */
+/* check_weights.c - looks at every block of every tensor for values that no training makes. A
+ * block that is wrong but of ordinary size cannot be told from a right one: docs/check.md says
+ * which corruptions that leaves. */
 #include "base/fail.h"
 #include "engine/check.h"
 
@@ -39,16 +39,16 @@ static enum check_stage stage_of(const char *name)
 static void judge(struct check_finding *f, const rz_tensor *t, const struct rz_ref_scan *s)
 {
     if (s->n_bad > 0)
-        check_fault(f, "%s: block %" PRIu64 " is not finite (%" PRIu64 " such blocks)", t->name,
-                    s->block, s->n_bad);
+        rz_check_fault(f, "%s: block %" PRIu64 " is not finite (%" PRIu64 " such blocks)", t->name,
+                       s->block, s->n_bad);
     else if (t->n_dims > 1 && s->typical > 0 && s->largest > most_of_typical * s->typical)
-        check_fault(f, "%s: block %" PRIu64 " reaches %.3g, %.0f times the typical block's %.3g",
-                    t->name, s->block, s->largest, s->largest / s->typical, s->typical);
+        rz_check_fault(f, "%s: block %" PRIu64 " reaches %.3g, %.0f times the typical block's %.3g",
+                       t->name, s->block, s->largest, s->largest / s->typical, s->typical);
     else if (t->n_dims == 1 && s->largest > most_of_vector)
-        check_fault(f, "%s: block %" PRIu64 " reaches %.3g", t->name, s->block, s->largest);
+        rz_check_fault(f, "%s: block %" PRIu64 " reaches %.3g", t->name, s->block, s->largest);
 }
 
-rz_status check_weights(struct check *c, rz_error *err)
+rz_status rz_check_weights(struct check *c, rz_error *err)
 {
     const rz_file *file = c->model->file;
     for (size_t i = 0; i < rz_file_n_tensors(file); i++) {

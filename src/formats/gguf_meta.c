@@ -33,11 +33,11 @@ static rz_status walk_strings(struct gguf_reader *r, const char *field, uint64_t
         if (left >= sizeof len)
             memcpy(&len, r->data + at, sizeof len);
         if (left < sizeof len || len > left - sizeof len)
-            return gguf_bad(
+            return rz_gguf_bad(
                 r, at, field, "string %llu of %llu (length %llu) ends after the file's %zu bytes",
                 (unsigned long long)i, (unsigned long long)count, (unsigned long long)len, r->len);
         if (at - base > UINT32_MAX)
-            return gguf_bad(r, at, field, "an array of strings above 4 GiB is not supported");
+            return rz_gguf_bad(r, at, field, "an array of strings above 4 GiB is not supported");
         if (starts)
             starts[i] = (uint32_t)(at - base);
         r->pos = at + sizeof len + len;
@@ -50,8 +50,8 @@ static rz_status check_bools(struct gguf_reader *r, const char *field, const uin
 {
     for (uint64_t i = 0; i < count; i++)
         if (data[i] > 1)
-            return gguf_bad(r, (size_t)(data - r->data) + i, field, "a bool is %u, must be 0 or 1",
-                            data[i]);
+            return rz_gguf_bad(r, (size_t)(data - r->data) + i, field,
+                               "a bool is %u, must be 0 or 1", data[i]);
     return RZ_OK;
 }
 
@@ -59,19 +59,19 @@ static rz_status check_bools(struct gguf_reader *r, const char *field, const uin
 static rz_status array_header(struct gguf_reader *r, const char *field, struct array *a)
 {
     size_t at = r->pos;
-    RZ_TRY(gguf_u32(r, field, &a->elem_type));
+    RZ_TRY(rz_gguf_u32(r, field, &a->elem_type));
     if (a->elem_type >= RZ_N_META_TYPES)
-        return gguf_bad(r, at, field, "array element type %u is unknown", a->elem_type);
+        return rz_gguf_bad(r, at, field, "array element type %u is unknown", a->elem_type);
     at = r->pos;
-    RZ_TRY(gguf_u64(r, field, &a->count));
+    RZ_TRY(rz_gguf_u64(r, field, &a->count));
     size_t min_bytes = rz_meta_elem_bytes(a->elem_type);
     if (a->elem_type == RZ_META_STRING)
         min_bytes = 8;
     else if (a->elem_type == RZ_META_ARRAY)
         min_bytes = 12;
     if (a->count > (r->len - r->pos) / min_bytes)
-        return gguf_bad(r, at, field, "array of %llu %s ends after the file's %zu bytes",
-                        (unsigned long long)a->count, rz_meta_type_name(a->elem_type), r->len);
+        return rz_gguf_bad(r, at, field, "array of %llu %s ends after the file's %zu bytes",
+                           (unsigned long long)a->count, rz_meta_type_name(a->elem_type), r->len);
     a->data = r->data + r->pos;
     return RZ_OK;
 }
@@ -90,7 +90,7 @@ static rz_status skip_fixed(struct gguf_reader *r, const char *field, const stru
 static rz_status walk_nested(struct gguf_reader *r, const char *field, uint64_t count, int depth)
 {
     if (depth > GGUF_MAX_ARRAY_DEPTH)
-        return gguf_bad(r, r->pos, field, "arrays nested deeper than %d", GGUF_MAX_ARRAY_DEPTH);
+        return rz_gguf_bad(r, r->pos, field, "arrays nested deeper than %d", GGUF_MAX_ARRAY_DEPTH);
     for (uint64_t i = 0; i < count; i++) {
         struct array a;
         RZ_TRY(array_header(r, field, &a));
@@ -127,14 +127,14 @@ static rz_status read_string(struct gguf_reader *r, const char *field)
     uint64_t len;
     const uint8_t *bytes;
     size_t at = r->pos;
-    RZ_TRY(gguf_u64(r, field, &len));
+    RZ_TRY(rz_gguf_u64(r, field, &len));
     if (len > r->len - r->pos)
-        return gguf_bad(r, at, field, "string length %llu, the file ends at %zu",
-                        (unsigned long long)len, r->len);
-    RZ_TRY(gguf_take(r, len, field, &bytes));
+        return rz_gguf_bad(r, at, field, "string length %llu, the file ends at %zu",
+                           (unsigned long long)len, r->len);
+    RZ_TRY(rz_gguf_take(r, len, field, &bytes));
     size_t valid = rz_utf8_valid((const char *)bytes, len);
     if (valid != len)
-        return gguf_bad(r, at + sizeof len + valid, field, "not UTF-8");
+        return rz_gguf_bad(r, at + sizeof len + valid, field, "not UTF-8");
     return RZ_OK;
 }
 
@@ -142,9 +142,9 @@ static rz_status read_value(struct gguf_reader *r, const char *field, struct rz_
 {
     size_t at = r->pos;
     uint32_t type;
-    RZ_TRY(gguf_u32(r, field, &type));
+    RZ_TRY(rz_gguf_u32(r, field, &type));
     if (type >= RZ_N_META_TYPES)
-        return gguf_bad(r, at, field, "value type %u is unknown", type);
+        return rz_gguf_bad(r, at, field, "value type %u is unknown", type);
     entry->file_offset = r->pos;
     entry->data = r->data + r->pos;
     entry->pub.type = type;
@@ -155,7 +155,7 @@ static rz_status read_value(struct gguf_reader *r, const char *field, struct rz_
     if (type == RZ_META_STRING)
         return read_string(r, field);
     const uint8_t *bytes;
-    RZ_TRY(gguf_take(r, rz_meta_elem_bytes(type), field, &bytes));
+    RZ_TRY(rz_gguf_take(r, rz_meta_elem_bytes(type), field, &bytes));
     return type == RZ_META_BOOL ? check_bools(r, field, bytes, 1) : RZ_OK;
 }
 
@@ -178,12 +178,12 @@ static rz_status set_alignment(struct gguf_reader *r, const struct rz_meta_entry
     static const char field[] = "key general.alignment";
     size_t at = entry->file_offset;
     if (entry->pub.type != RZ_META_U32)
-        return gguf_bad(r, at, field, "of type %s, must be u32",
-                        rz_meta_type_name(entry->pub.type));
+        return rz_gguf_bad(r, at, field, "of type %s, must be u32",
+                           rz_meta_type_name(entry->pub.type));
     int64_t n = int_value(entry);
     if (n < GGUF_MIN_ALIGNMENT || n > GGUF_MAX_ALIGNMENT || (n & (n - 1)) != 0)
-        return gguf_bad(r, at, field, "%lld, must be a power of two from %d to %d", (long long)n,
-                        GGUF_MIN_ALIGNMENT, GGUF_MAX_ALIGNMENT);
+        return rz_gguf_bad(r, at, field, "%lld, must be a power of two from %d to %d", (long long)n,
+                           GGUF_MIN_ALIGNMENT, GGUF_MAX_ALIGNMENT);
     r->alignment = (uint64_t)n;
     return RZ_OK;
 }
@@ -196,12 +196,12 @@ static rz_status set_split(struct gguf_reader *r, const struct rz_meta_entry *en
     rz_meta_type type = entry->pub.type;
     bool is_integer = type <= RZ_META_I32 || type == RZ_META_U64 || type == RZ_META_I64;
     if (!is_integer)
-        return gguf_bad(r, entry->file_offset, field, "of type %s, must be an integer",
-                        rz_meta_type_name(type));
+        return rz_gguf_bad(r, entry->file_offset, field, "of type %s, must be an integer",
+                           rz_meta_type_name(type));
     int64_t n = int_value(entry);
     if (n < 0 || n > max)
-        return gguf_bad(r, entry->file_offset, field, "%lld, must be 0 to %lld", (long long)n,
-                        (long long)max);
+        return rz_gguf_bad(r, entry->file_offset, field, "%lld, must be 0 to %lld", (long long)n,
+                           (long long)max);
     *value = (uint64_t)n;
     return RZ_OK;
 }
@@ -228,9 +228,9 @@ static rz_status keep_entry(struct gguf_reader *r, size_t at, const char *field,
 {
     switch (rz_file_add_meta(r->file, entry)) {
     case RZ_ADD_DUPLICATE:
-        return gguf_bad(r, at, field, "the key occurs twice");
+        return rz_gguf_bad(r, at, field, "the key occurs twice");
     case RZ_ADD_CROWDED:
-        return gguf_bad(r, at, field, "too many keys that hash alike");
+        return rz_gguf_bad(r, at, field, "too many keys that hash alike");
     case RZ_ADD_NOMEM:
         return rz_fail_nomem(r->err, sizeof *entry, "metadata");
     case RZ_ADDED:
@@ -239,7 +239,7 @@ static rz_status keep_entry(struct gguf_reader *r, size_t at, const char *field,
     return RZ_OK;
 }
 
-rz_status gguf_read_meta(struct gguf_reader *r, bool keep)
+rz_status rz_gguf_read_meta(struct gguf_reader *r, bool keep)
 {
     for (uint64_t i = 0; i < r->n_meta; i++) {
         char field[FIELD_BYTES];
@@ -247,7 +247,7 @@ rz_status gguf_read_meta(struct gguf_reader *r, bool keep)
         size_t at = r->pos;
         snprintf(field, sizeof field, "key %llu of %llu", (unsigned long long)i,
                  (unsigned long long)r->n_meta);
-        RZ_TRY(gguf_name(r, RZ_MAX_KEY_BYTES, field, &entry.pub.key));
+        RZ_TRY(rz_gguf_name(r, RZ_MAX_KEY_BYTES, field, &entry.pub.key));
         snprintf(field, sizeof field, "key %.*s", (int)entry.pub.key.len, entry.pub.key.data);
         RZ_TRY(read_value(r, field, &entry));
         RZ_TRY(note_special(r, &entry));

@@ -25,9 +25,9 @@ struct extent {
 static rz_status read_dims(struct gguf_reader *r, const char *field, rz_tensor *t)
 {
     size_t at = r->pos;
-    RZ_TRY(gguf_u32(r, field, &t->n_dims));
+    RZ_TRY(rz_gguf_u32(r, field, &t->n_dims));
     if (t->n_dims == 0 || t->n_dims > RZ_MAX_DIMS)
-        return gguf_bad(r, at, field, "%u dimensions, must be 1 to %d", t->n_dims, RZ_MAX_DIMS);
+        return rz_gguf_bad(r, at, field, "%u dimensions, must be 1 to %d", t->n_dims, RZ_MAX_DIMS);
     for (uint32_t i = 0; i < RZ_MAX_DIMS; i++)
         t->shape[i] = 1;
     uint64_t n = 1;
@@ -35,12 +35,12 @@ static rz_status read_dims(struct gguf_reader *r, const char *field, rz_tensor *
         /* The file's first dimension is the contiguous one, ours is the last. */
         uint64_t *dim = &t->shape[t->n_dims - 1 - i];
         at = r->pos;
-        RZ_TRY(gguf_u64(r, field, dim));
+        RZ_TRY(rz_gguf_u64(r, field, dim));
         if (*dim == 0)
-            return gguf_bad(r, at, field, "dimension %u is 0", i);
+            return rz_gguf_bad(r, at, field, "dimension %u is 0", i);
         if (!rz_mul_u64(n, *dim, &n) || n > INT64_MAX)
-            return gguf_bad(r, at, field, "dimension %u is %llu: more than 2^63 elements", i,
-                            (unsigned long long)*dim);
+            return rz_gguf_bad(r, at, field, "dimension %u is %llu: more than 2^63 elements", i,
+                               (unsigned long long)*dim);
     }
     return RZ_OK;
 }
@@ -58,23 +58,23 @@ static rz_status read_type(struct gguf_reader *r, const char *field, rz_tensor *
     size_t at = r->pos;
     uint32_t id;
     uint64_t bytes;
-    RZ_TRY(gguf_u32(r, field, &id));
+    RZ_TRY(rz_gguf_u32(r, field, &id));
     if (!rz_dtype_from_gguf(id, &t->dtype)) {
         const char *name = rz_gguf_type_name(id);
         if (name)
             return unsupported(r, at, field, name, id);
-        return gguf_bad(r, at, field, "type %u is unknown or was withdrawn from GGUF", id);
+        return rz_gguf_bad(r, at, field, "type %u is unknown or was withdrawn from GGUF", id);
     }
     uint64_t cols = t->shape[t->n_dims - 1], block_len = rz_dtype_block_len(t->dtype);
     if (cols % block_len != 0)
-        return gguf_bad(r, at, field, "rows of %llu are not whole %s blocks of %llu",
-                        (unsigned long long)cols, rz_dtype_name(t->dtype),
-                        (unsigned long long)block_len);
+        return rz_gguf_bad(r, at, field, "rows of %llu are not whole %s blocks of %llu",
+                           (unsigned long long)cols, rz_dtype_name(t->dtype),
+                           (unsigned long long)block_len);
     bool fits = rz_dtype_row_bytes(t->dtype, cols, &bytes);
     for (uint32_t i = 0; fits && i + 1 < t->n_dims; i++)
         fits = rz_mul_u64(bytes, t->shape[i], &bytes);
     if (!fits || bytes > INT64_MAX)
-        return gguf_bad(r, at, field, "takes more than 2^63 bytes");
+        return rz_gguf_bad(r, at, field, "takes more than 2^63 bytes");
     t->n_bytes = bytes;
     return RZ_OK;
 }
@@ -84,9 +84,9 @@ static rz_status keep_tensor(struct gguf_reader *r, size_t at, const char *field
 {
     switch (rz_file_add_tensor(r->file, t)) {
     case RZ_ADD_DUPLICATE:
-        return gguf_bad(r, at, field, "the name occurs twice");
+        return rz_gguf_bad(r, at, field, "the name occurs twice");
     case RZ_ADD_CROWDED:
-        return gguf_bad(r, at, field, "too many names that hash alike");
+        return rz_gguf_bad(r, at, field, "too many names that hash alike");
     case RZ_ADD_NOMEM:
         return rz_fail_nomem(r->err, sizeof *t, "tensors");
     case RZ_ADDED:
@@ -104,7 +104,7 @@ static rz_status read_info(struct gguf_reader *r, uint64_t i)
     size_t at = r->pos;
     snprintf(field, sizeof field, "tensor %llu of %llu", (unsigned long long)i,
              (unsigned long long)r->n_tensors);
-    RZ_TRY(gguf_name(r, RZ_MAX_TENSOR_NAME_BYTES, field, &name));
+    RZ_TRY(rz_gguf_name(r, RZ_MAX_TENSOR_NAME_BYTES, field, &name));
     t.name = rz_arena_strdup(&r->file->arena, name.data, name.len);
     if (!t.name)
         return rz_fail_nomem(r->err, name.len + 1, "a tensor's name");
@@ -112,10 +112,11 @@ static rz_status read_info(struct gguf_reader *r, uint64_t i)
     RZ_TRY(read_dims(r, field, &t));
     RZ_TRY(read_type(r, field, &t));
     size_t offset_at = r->pos;
-    RZ_TRY(gguf_u64(r, field, &t.file_offset));
+    RZ_TRY(rz_gguf_u64(r, field, &t.file_offset));
     if (t.file_offset % r->alignment != 0)
-        return gguf_bad(r, offset_at, field, "offset %llu is not a multiple of the alignment %llu",
-                        (unsigned long long)t.file_offset, (unsigned long long)r->alignment);
+        return rz_gguf_bad(r, offset_at, field,
+                           "offset %llu is not a multiple of the alignment %llu",
+                           (unsigned long long)t.file_offset, (unsigned long long)r->alignment);
     return keep_tensor(r, at, field, &t);
 }
 
@@ -174,7 +175,7 @@ static rz_status check_overlap(struct gguf_reader *r, const rz_tensor *tensors, 
     return status;
 }
 
-rz_status gguf_read_tensors(struct gguf_reader *r)
+rz_status rz_gguf_read_tensors(struct gguf_reader *r)
 {
     size_t first = r->file->n_tensors;
     for (uint64_t i = 0; i < r->n_tensors; i++)

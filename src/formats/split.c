@@ -69,11 +69,11 @@ static rz_status read_one(struct rz_file *file, char *path, size_t prefix, uint3
     }
     if (status)
         return status;
-    RZ_TRY(gguf_read_shard(&r, file, no, no == 0, err));
+    RZ_TRY(rz_gguf_read_shard(&r, file, no, no == 0, err));
     return check_shard(&r, no, named->split_count, named->split_tensors, err);
 }
 
-rz_status gguf_read_split(struct gguf_reader *r, struct rz_file *file, rz_error *err)
+rz_status rz_gguf_read_split(struct gguf_reader *r, struct rz_file *file, rz_error *err)
 {
     /* A copy: clearing the file frees what r points into. */
     const struct gguf_reader named = *r;

@@ -16,7 +16,7 @@ enum {
     RZJ_MAX_NESTING = 100 /* of brackets and blocks in the source */
 };
 
-enum rzj_node_kind {
+enum rz_j_node_kind {
     /* expressions */
     RZJ_N_CONST,   /* value */
     RZJ_N_NAME,    /* name */
@@ -61,7 +61,7 @@ enum rzj_node_kind {
 };
 
 /* What a macro's body names (Jinja2 decides the calling convention by it), a for loop's kind. */
-enum rzj_node_flag {
+enum rz_j_node_flag {
     RZJ_F_CALLER = 1,
     RZJ_F_VARARGS = 2,
     RZJ_F_KWARGS = 4,
@@ -69,23 +69,23 @@ enum rzj_node_flag {
     RZJ_F_METHOD = 16 /* the attribute's name is also that of a method */
 };
 
-struct rzj_node {
-    uint8_t kind;    /* enum rzj_node_kind */
-    uint8_t op;      /* enum rzj_op */
-    uint16_t flags;  /* enum rzj_node_flag */
+struct rz_j_node {
+    uint8_t kind;    /* enum rz_j_node_kind */
+    uint8_t op;      /* enum rz_j_op */
+    uint16_t flags;  /* enum rz_j_node_flag */
     uint32_t offset; /* of the source: line and column are worked out when a message needs them */
     uint32_t n;      /* of list */
     uint32_t name_len;
-    struct rzj_node *a, *b, *c;
-    struct rzj_node *body, *other;
-    struct rzj_node **list;
+    struct rz_j_node *a, *b, *c;
+    struct rz_j_node *body, *other;
+    struct rz_j_node **list;
     const char *name; /* interned, NUL-terminated */
-    const struct rzj_builtin *builtin;
-    struct rzj_value value;
+    const struct rz_j_builtin *builtin;
+    struct rz_j_value value;
 };
 
 /* Names that the interpreter itself binds, interned like the template's own. */
-enum rzj_known_name {
+enum rz_j_known_name {
     RZJ_NAME_LOOP,
     RZJ_NAME_CALLER,
     RZJ_NAME_KWARGS,
@@ -99,13 +99,13 @@ struct rz_template {
     const char *source; /* newlines normalized */
     size_t len;
     const char *known_names[RZJ_N_KNOWN_NAMES];
-    struct rzj_node *root; /* RZJ_N_BLOCK */
+    struct rz_j_node *root; /* RZJ_N_BLOCK */
 };
 
 /* Fills t->root; t's arena, name, source and len are set. */
-RZ_MUST_USE rz_status rzj_parse(struct rz_template *t, rz_error *err);
+RZ_MUST_USE rz_status rz_j_parse(struct rz_template *t, rz_error *err);
 
 /* 1-based line and column (in code points) of offset. */
-void rzj_position(const struct rz_template *t, size_t offset, unsigned *line, unsigned *column);
+void rz_j_position(const struct rz_template *t, size_t offset, unsigned *line, unsigned *column);
 
 #endif

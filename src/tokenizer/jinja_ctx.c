@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-bool rzj_fail(struct rzj_ctx *c, const char *format, ...)
+bool rz_j_fail(struct rz_j_ctx *c, const char *format, ...)
 {
     if (c->status)
         return false;
@@ -16,85 +16,85 @@ bool rzj_fail(struct rzj_ctx *c, const char *format, ...)
     va_end(args);
     unsigned line = 1, column = 1;
     if (c->at)
-        rzj_position(c->t, c->at->offset, &line, &column);
+        rz_j_position(c->t, c->at->offset, &line, &column);
     c->status = rz_fail(c->err, RZ_EINFER, "%s:%u:%u: %s", c->t->name, line, column, sentence);
     return false;
 }
 
-bool rzj_fail_undefined(struct rzj_ctx *c, struct rzj_value v)
+bool rz_j_fail_undefined(struct rz_j_ctx *c, struct rz_j_value v)
 {
-    const struct rzj_undef *u = v.u.undef;
+    const struct rz_j_undef *u = v.u.undef;
     if (!u)
-        return rzj_fail(c, "an undefined value is used");
+        return rz_j_fail(c, "an undefined value is used");
     if (u->hint)
-        return rzj_fail(c, "%s", u->hint);
+        return rz_j_fail(c, "%s", u->hint);
     int64_t i = 0;
     bool is_str = u->name.kind == RZJ_STR;
     int len = is_str ? (u->name.len < 200 ? (int)u->name.len : 200) : 0;
     if (!u->type_name)
-        return rzj_fail(c, "'%.*s' is undefined", len, u->name.u.s);
+        return rz_j_fail(c, "'%.*s' is undefined", len, u->name.u.s);
     bool is_none = strcmp(u->type_name, "None") == 0;
     if (is_str)
-        return rzj_fail(c, "'%s%s' has no attribute '%.*s'", u->type_name, is_none ? "" : " object",
-                        len, u->name.u.s);
-    if (rzj_is_int(u->name, &i))
-        return rzj_fail(c, "%s%s has no element %lld", u->type_name, is_none ? "" : " object",
-                        (long long)i);
-    return rzj_fail(c, "%s%s has no such element", u->type_name, is_none ? "" : " object");
+        return rz_j_fail(c, "'%s%s' has no attribute '%.*s'", u->type_name,
+                         is_none ? "" : " object", len, u->name.u.s);
+    if (rz_j_is_int(u->name, &i))
+        return rz_j_fail(c, "%s%s has no element %lld", u->type_name, is_none ? "" : " object",
+                         (long long)i);
+    return rz_j_fail(c, "%s%s has no such element", u->type_name, is_none ? "" : " object");
 }
 
-bool rzj_charge(struct rzj_ctx *c, uint64_t n)
+bool rz_j_charge(struct rz_j_ctx *c, uint64_t n)
 {
     if (n > c->steps_left) {
         c->steps_left = 0;
-        return rzj_fail(c, "the template takes more steps than it may");
+        return rz_j_fail(c, "the template takes more steps than it may");
     }
     c->steps_left -= n;
     return true;
 }
 
-bool rzj_charge_product(struct rzj_ctx *c, size_t n, size_t m)
+bool rz_j_charge_product(struct rz_j_ctx *c, size_t n, size_t m)
 {
     uint64_t cost;
     if (__builtin_mul_overflow((uint64_t)n, (uint64_t)(m / RZJ_BYTES_PER_STEP), &cost))
         cost = UINT64_MAX;
-    return rzj_charge_bytes(c, n) && rzj_charge(c, cost);
+    return rz_j_charge_bytes(c, n) && rz_j_charge(c, cost);
 }
 
-bool rzj_enter(struct rzj_ctx *c)
+bool rz_j_enter(struct rz_j_ctx *c)
 {
     if (++c->depth > RZJ_MAX_DEPTH)
-        return rzj_fail(c, "nested deeper than %d levels", RZJ_MAX_DEPTH);
+        return rz_j_fail(c, "nested deeper than %d levels", RZJ_MAX_DEPTH);
     return true;
 }
 
-void *rzj_alloc(struct rzj_ctx *c, size_t n, size_t size)
+void *rz_j_alloc(struct rz_j_ctx *c, size_t n, size_t size)
 {
     void *p = rz_arena_alloc(&c->arena, n, size);
     if (!p)
-        rzj_fail(c, "the template's values take more than %d bytes", RZJ_MAX_VALUE_BYTES);
+        rz_j_fail(c, "the template's values take more than %d bytes", RZJ_MAX_VALUE_BYTES);
     return p;
 }
 
-bool rzj_new_str(struct rzj_ctx *c, const char *s, size_t len, struct rzj_value *out)
+bool rz_j_new_str(struct rz_j_ctx *c, const char *s, size_t len, struct rz_j_value *out)
 {
     if (len > RZJ_MAX_STRING_BYTES)
-        return rzj_fail(c, "a string is longer than %d bytes", RZJ_MAX_STRING_BYTES);
-    char *copy = rzj_alloc(c, len + 1, 1);
-    if (!copy || !rzj_charge_bytes(c, len))
+        return rz_j_fail(c, "a string is longer than %d bytes", RZJ_MAX_STRING_BYTES);
+    char *copy = rz_j_alloc(c, len + 1, 1);
+    if (!copy || !rz_j_charge_bytes(c, len))
         return false;
     if (len)
         memcpy(copy, s, len);
-    *out = rzj_str(copy, len);
+    *out = rz_j_str(copy, len);
     return true;
 }
 
-bool rzj_take(struct rzj_ctx *c, bool ok, struct rz_buf *b, struct rzj_value *out)
+bool rz_j_take(struct rz_j_ctx *c, bool ok, struct rz_buf *b, struct rz_j_value *out)
 {
-    *out = rzj_none();
+    *out = rz_j_none();
     if (ok && b->failed)
-        ok = rzj_fail(c, "a string is longer than %zu bytes", b->max);
-    ok = ok && rzj_new_str(c, b->data, b->len, out);
+        ok = rz_j_fail(c, "a string is longer than %zu bytes", b->max);
+    ok = ok && rz_j_new_str(c, b->data, b->len, out);
     rz_buf_fini(b);
     return ok;
 }
@@ -102,22 +102,23 @@ bool rzj_take(struct rzj_ctx *c, bool ok, struct rz_buf *b, struct rzj_value *ou
 /* Templates build texts by appending to them in loops. Each new text therefore gets as much room
  * again behind it, and an append to the newest one only adds the right side there: texts that share
  * a beginning share its bytes. */
-bool rzj_concat(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, struct rzj_value *out)
+bool rz_j_concat(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b,
+                 struct rz_j_value *out)
 {
     size_t len = (size_t)a.len + b.len;
     if (len > RZJ_MAX_STRING_BYTES)
-        return rzj_fail(c, "a string is longer than %d bytes", RZJ_MAX_STRING_BYTES);
-    if (!rzj_charge_bytes(c, b.len))
+        return rz_j_fail(c, "a string is longer than %d bytes", RZJ_MAX_STRING_BYTES);
+    if (!rz_j_charge_bytes(c, b.len))
         return false;
     if (a.len && a.u.s + a.len == c->tail && b.len <= (size_t)(c->tail_end - c->tail)) {
         memmove(c->tail, b.u.s, b.len);
         c->tail += b.len;
-        *out = rzj_str(a.u.s, len);
+        *out = rz_j_str(a.u.s, len);
         return true;
     }
     size_t room = len < 64 ? len : len * 2;
-    char *text = rzj_alloc(c, room, 1);
-    if (!text || !rzj_charge_bytes(c, a.len))
+    char *text = rz_j_alloc(c, room, 1);
+    if (!text || !rz_j_charge_bytes(c, a.len))
         return false;
     if (a.len)
         memcpy(text, a.u.s, a.len);
@@ -125,29 +126,29 @@ bool rzj_concat(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, struc
         memcpy(text + a.len, b.u.s, b.len);
     c->tail = text + len;
     c->tail_end = text + room;
-    *out = rzj_str(text, len);
+    *out = rz_j_str(text, len);
     return true;
 }
 
-bool rzj_undefined(struct rzj_ctx *c, const char *hint, struct rzj_value *out)
+bool rz_j_undefined(struct rz_j_ctx *c, const char *hint, struct rz_j_value *out)
 {
-    struct rzj_undef *u = rzj_alloc(c, 1, sizeof *u);
+    struct rz_j_undef *u = rz_j_alloc(c, 1, sizeof *u);
     if (!u)
         return false;
     u->hint = hint;
-    *out = (struct rzj_value){.kind = RZJ_UNDEF, .u.undef = u};
+    *out = (struct rz_j_value){.kind = RZJ_UNDEF, .u.undef = u};
     return true;
 }
 
-struct rzj_scope *rzj_scope_new(struct rzj_ctx *c, struct rzj_scope *parent)
+struct rz_j_scope *rz_j_scope_new(struct rz_j_ctx *c, struct rz_j_scope *parent)
 {
-    struct rzj_scope *s = rzj_alloc(c, 1, sizeof *s);
+    struct rz_j_scope *s = rz_j_alloc(c, 1, sizeof *s);
     if (s)
         s->parent = parent;
     return s;
 }
 
-bool rzj_scope_set(struct rzj_ctx *c, struct rzj_scope *s, const char *name, struct rzj_value v)
+bool rz_j_scope_set(struct rz_j_ctx *c, struct rz_j_scope *s, const char *name, struct rz_j_value v)
 {
     for (uint32_t i = 0; i < s->n; i++)
         if (s->vars[i].name == name) {
@@ -156,7 +157,7 @@ bool rzj_scope_set(struct rzj_ctx *c, struct rzj_scope *s, const char *name, str
         }
     if (s->n == s->cap) {
         uint32_t cap = s->cap * 2 + 4;
-        struct rzj_var *vars = rzj_alloc(c, cap, sizeof *vars);
+        struct rz_j_var *vars = rz_j_alloc(c, cap, sizeof *vars);
         if (!vars)
             return false;
         if (s->n)
@@ -166,5 +167,5 @@ bool rzj_scope_set(struct rzj_ctx *c, struct rzj_scope *s, const char *name, str
     }
     s->vars[s->n].name = name;
     s->vars[s->n++].value = v;
-    return rzj_charge(c, s->n / 8);
+    return rz_j_charge(c, s->n / 8);
 }

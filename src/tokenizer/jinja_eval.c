@@ -7,45 +7,45 @@
 
 /* ---------------------------------------------------------------- names */
 
-static bool lookup(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool lookup(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
     uint32_t n_seen = 0;
-    for (const struct rzj_scope *s = c->scope; s; s = s->parent)
+    for (const struct rz_j_scope *s = c->scope; s; s = s->parent)
         for (uint32_t i = 0; i < s->n; i++, n_seen++)
             if (s->vars[i].name == n->name) {
                 *out = s->vars[i].value;
-                return rzj_charge(c, n_seen / 8);
+                return rz_j_charge(c, n_seen / 8);
             }
-    struct rzj_value *found;
-    if (!rzj_charge(c, n_seen / 8) ||
-        !rzj_dict_get(c, c->vars, rzj_str(n->name, n->name_len), &found))
+    struct rz_j_value *found;
+    if (!rz_j_charge(c, n_seen / 8) ||
+        !rz_j_dict_get(c, c->vars, rz_j_str(n->name, n->name_len), &found))
         return false;
     if (found) {
         *out = *found;
         return true;
     }
-    const struct rzj_builtin *global = rzj_find_global(n->name, n->name_len);
+    const struct rz_j_builtin *global = rz_j_find_global(n->name, n->name_len);
     if (global) {
-        *out = (struct rzj_value){.kind = RZJ_FUNC, .u.func = global};
+        *out = (struct rz_j_value){.kind = RZJ_FUNC, .u.func = global};
         return true;
     }
-    struct rzj_undef *u = rzj_alloc(c, 1, sizeof *u);
+    struct rz_j_undef *u = rz_j_alloc(c, 1, sizeof *u);
     if (!u)
         return false;
-    u->name = rzj_str(n->name, n->name_len);
-    *out = (struct rzj_value){.kind = RZJ_UNDEF, .u.undef = u};
+    u->name = rz_j_str(n->name, n->name_len);
+    *out = (struct rz_j_value){.kind = RZJ_UNDEF, .u.undef = u};
     return true;
 }
 
 /* ---------------------------------------------------------------- calls */
 
-static bool spread(struct rzj_ctx *c, struct rzj_value v, struct rzj_args *args)
+static bool spread(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_args *args)
 {
-    struct rzj_list items;
-    if (!rzj_items(c, v, &items))
+    struct rz_j_list items;
+    if (!rz_j_items(c, v, &items))
         return false;
-    struct rzj_value *pos = rzj_alloc(c, (size_t)args->n_pos + items.n, sizeof *pos);
-    if (!pos || !rzj_charge(c, (uint64_t)args->n_pos + items.n))
+    struct rz_j_value *pos = rz_j_alloc(c, (size_t)args->n_pos + items.n, sizeof *pos);
+    if (!pos || !rz_j_charge(c, (uint64_t)args->n_pos + items.n))
         return false;
     if (args->n_pos)
         memcpy(pos, args->pos, args->n_pos * sizeof *pos);
@@ -56,27 +56,28 @@ static bool spread(struct rzj_ctx *c, struct rzj_value v, struct rzj_args *args)
     return true;
 }
 
-static bool spread_kw(struct rzj_ctx *c, struct rzj_value v, struct rzj_args *args, uint32_t room)
+static bool spread_kw(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_args *args,
+                      uint32_t room)
 {
     if (v.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, v);
+        return rz_j_fail_undefined(c, v);
     if (v.kind != RZJ_DICT)
-        return rzj_fail(c, "the value after ** must be a mapping, not %s", rzj_type_name(v));
-    const struct rzj_dict *d = v.u.dict;
-    struct rzj_kwarg *kw = rzj_alloc(c, (size_t)args->n_kw + d->n + room, sizeof *kw);
-    if (!kw || !rzj_charge(c, (uint64_t)args->n_kw + d->n))
+        return rz_j_fail(c, "the value after ** must be a mapping, not %s", rz_j_type_name(v));
+    const struct rz_j_dict *d = v.u.dict;
+    struct rz_j_kwarg *kw = rz_j_alloc(c, (size_t)args->n_kw + d->n + room, sizeof *kw);
+    if (!kw || !rz_j_charge(c, (uint64_t)args->n_kw + d->n))
         return false;
     if (args->n_kw)
         memcpy(kw, args->kw, args->n_kw * sizeof *kw);
     for (uint32_t i = 0; i < d->n; i++) {
         if (d->pairs[i].key.kind != RZJ_STR)
-            return rzj_fail(c, "keywords must be strings");
+            return rz_j_fail(c, "keywords must be strings");
         for (uint32_t k = 0; k < args->n_kw; k++) {
             bool equal;
-            if (!rzj_equal(c, args->kw[k].name, d->pairs[i].key, &equal))
+            if (!rz_j_equal(c, args->kw[k].name, d->pairs[i].key, &equal))
                 return false;
             if (equal)
-                return rzj_fail(c, "a keyword argument is given twice");
+                return rz_j_fail(c, "a keyword argument is given twice");
         }
         kw[args->n_kw + i].name = d->pairs[i].key;
         kw[args->n_kw + i].value = d->pairs[i].value;
@@ -87,21 +88,21 @@ static bool spread_kw(struct rzj_ctx *c, struct rzj_value v, struct rzj_args *ar
 }
 
 /* The arguments of a call, filter or test node. */
-bool rzj_eval_args(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_args *out)
+bool rz_j_eval_args(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_args *out)
 {
-    *out = (struct rzj_args){0};
+    *out = (struct rz_j_args){0};
     if (!n->n)
         return true;
-    out->pos = rzj_alloc(c, n->n, sizeof *out->pos);
-    out->kw = rzj_alloc(c, n->n, sizeof *out->kw);
+    out->pos = rz_j_alloc(c, n->n, sizeof *out->pos);
+    out->kw = rz_j_alloc(c, n->n, sizeof *out->kw);
     if (!out->pos || !out->kw)
         return false;
     for (uint32_t i = 0; i < n->n; i++) {
-        const struct rzj_node *arg = n->list[i];
+        const struct rz_j_node *arg = n->list[i];
         bool is_plain =
             arg->kind != RZJ_N_KWARG && arg->kind != RZJ_N_STAR && arg->kind != RZJ_N_STAR2;
-        struct rzj_value v;
-        if (!rzj_eval(c, is_plain ? arg : arg->a, &v))
+        struct rz_j_value v;
+        if (!rz_j_eval(c, is_plain ? arg : arg->a, &v))
             return false;
         c->at = arg;
         if (is_plain) {
@@ -113,7 +114,7 @@ bool rzj_eval_args(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_args 
             if (!spread_kw(c, v, out, n->n))
                 return false;
         } else {
-            out->kw[out->n_kw].name = rzj_str(arg->name, arg->name_len);
+            out->kw[out->n_kw].name = rz_j_str(arg->name, arg->name_len);
             out->kw[out->n_kw++].value = v;
         }
     }
@@ -121,7 +122,7 @@ bool rzj_eval_args(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_args 
 }
 
 /* Position of name among f's parameters, or -1. */
-static int param_index(const char *params, struct rzj_value name)
+static int param_index(const char *params, struct rz_j_value name)
 {
     int i = 0;
     while (params && *params) {
@@ -142,238 +143,238 @@ static unsigned param_count(const char *params)
     return n;
 }
 
-static bool bind(struct rzj_ctx *c, const struct rzj_builtin *f, const struct rzj_args *args,
-                 struct rzj_value a[RZJ_MAX_PARAMS])
+static bool bind(struct rz_j_ctx *c, const struct rz_j_builtin *f, const struct rz_j_args *args,
+                 struct rz_j_value a[RZJ_MAX_PARAMS])
 {
     unsigned n_params = param_count(f->params);
     if (args->n_pos > n_params)
-        return rzj_fail(c, "%s takes at most %u arguments, %u are given", f->name, n_params,
-                        args->n_pos);
+        return rz_j_fail(c, "%s takes at most %u arguments, %u are given", f->name, n_params,
+                         args->n_pos);
     for (uint32_t i = 0; i < args->n_pos; i++)
         a[i] = args->pos[i];
     for (uint32_t i = 0; i < args->n_kw; i++) {
         int k = param_index(f->params, args->kw[i].name);
         if (k < 0)
-            return rzj_fail(c, "%s takes no argument named '%.*s'", f->name,
-                            args->kw[i].name.len < 60 ? (int)args->kw[i].name.len : 60,
-                            args->kw[i].name.u.s);
+            return rz_j_fail(c, "%s takes no argument named '%.*s'", f->name,
+                             args->kw[i].name.len < 60 ? (int)args->kw[i].name.len : 60,
+                             args->kw[i].name.u.s);
         if (a[k].kind != RZJ_ABSENT)
-            return rzj_fail(c, "%s is given an argument twice", f->name);
+            return rz_j_fail(c, "%s is given an argument twice", f->name);
         a[k] = args->kw[i].value;
     }
     for (unsigned i = 0; i < f->n_required; i++)
         if (a[i].kind == RZJ_ABSENT)
-            return rzj_fail(c, "%s misses a required argument (it takes: %s)", f->name, f->params);
+            return rz_j_fail(c, "%s misses a required argument (it takes: %s)", f->name, f->params);
     return true;
 }
 
-bool rzj_call_builtin(struct rzj_ctx *c, const struct rzj_builtin *f, struct rzj_value self,
-                      const struct rzj_args *args, struct rzj_value *out)
+bool rz_j_call_builtin(struct rz_j_ctx *c, const struct rz_j_builtin *f, struct rz_j_value self,
+                       const struct rz_j_args *args, struct rz_j_value *out)
 {
-    struct rzj_call call = {.self = self, .raw = args};
+    struct rz_j_call call = {.self = self, .raw = args};
     bool is_raw = f->params && f->params[0] == '*';
     if (!is_raw && !bind(c, f, args, call.a))
         return false;
     return f->fn(c, &call, out);
 }
 
-static bool call_joiner(struct rzj_ctx *c, struct rzj_cycler *joiner, const struct rzj_args *args,
-                        struct rzj_value *out)
+static bool call_joiner(struct rz_j_ctx *c, struct rz_j_cycler *joiner,
+                        const struct rz_j_args *args, struct rz_j_value *out)
 {
     if (args->n_pos || args->n_kw)
-        return rzj_fail(c, "a joiner takes no arguments");
-    *out = joiner->pos ? joiner->items[0] : rzj_cstr("");
+        return rz_j_fail(c, "a joiner takes no arguments");
+    *out = joiner->pos ? joiner->items[0] : rz_j_cstr("");
     joiner->pos = 1;
     return true;
 }
 
-bool rzj_call_value(struct rzj_ctx *c, struct rzj_value f, const struct rzj_args *args,
-                    struct rzj_value *out)
+bool rz_j_call_value(struct rz_j_ctx *c, struct rz_j_value f, const struct rz_j_args *args,
+                     struct rz_j_value *out)
 {
-    switch ((enum rzj_kind)f.kind) {
+    switch ((enum rz_j_kind)f.kind) {
     case RZJ_FUNC:
-        return rzj_call_builtin(c, f.u.func, rzj_none(), args, out);
+        return rz_j_call_builtin(c, f.u.func, rz_j_none(), args, out);
     case RZJ_METHOD:
-        return rzj_call_builtin(c, f.u.bound->method, f.u.bound->self, args, out);
+        return rz_j_call_builtin(c, f.u.bound->method, f.u.bound->self, args, out);
     case RZJ_MACRO:
-        return rzj_call_macro(c, f.u.macro, args, out);
+        return rz_j_call_macro(c, f.u.macro, args, out);
     case RZJ_LOOP:
-        return rzj_call_loop(c, f.u.loop, args, out);
+        return rz_j_call_loop(c, f.u.loop, args, out);
     case RZJ_JOINER:
         return call_joiner(c, f.u.cycler, args, out);
     case RZJ_UNDEF:
-        return rzj_fail_undefined(c, f);
+        return rz_j_fail_undefined(c, f);
     default:
-        return rzj_fail(c, "'%s' object is not callable", rzj_type_name(f));
+        return rz_j_fail(c, "'%s' object is not callable", rz_j_type_name(f));
     }
 }
 
-static bool eval_call(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_call(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value f;
-    struct rzj_args args;
-    if (!rzj_eval(c, n->a, &f) || !rzj_eval_args(c, n, &args))
+    struct rz_j_value f;
+    struct rz_j_args args;
+    if (!rz_j_eval(c, n->a, &f) || !rz_j_eval_args(c, n, &args))
         return false;
     c->at = n;
-    return rzj_call_value(c, f, &args, out);
+    return rz_j_call_value(c, f, &args, out);
 }
 
-static bool eval_builtin(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_builtin(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value self = c->pipe; /* the head of a filter block's chain has no operand */
-    struct rzj_args args;
-    if (n->a && !rzj_eval(c, n->a, &self))
+    struct rz_j_value self = c->pipe; /* the head of a filter block's chain has no operand */
+    struct rz_j_args args;
+    if (n->a && !rz_j_eval(c, n->a, &self))
         return false;
-    if (!rzj_eval_args(c, n, &args))
+    if (!rz_j_eval_args(c, n, &args))
         return false;
     c->at = n;
     if (!n->builtin)
-        return rzj_fail(c, "no %s is named '%s'", n->kind == RZJ_N_FILTER ? "filter" : "test",
-                        n->name);
-    return rzj_call_builtin(c, n->builtin, self, &args, out);
+        return rz_j_fail(c, "no %s is named '%s'", n->kind == RZJ_N_FILTER ? "filter" : "test",
+                         n->name);
+    return rz_j_call_builtin(c, n->builtin, self, &args, out);
 }
 
 /* ---------------------------------------------------------------- other nodes */
 
-static bool eval_sequence(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_sequence(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_list *list = rzj_list_new(c, n->n);
+    struct rz_j_list *list = rz_j_list_new(c, n->n);
     if (!list)
         return false;
     for (uint32_t i = 0; i < n->n; i++)
-        if (!rzj_eval(c, n->list[i], &list->items[i]))
+        if (!rz_j_eval(c, n->list[i], &list->items[i]))
             return false;
-    *out = rzj_of_list(n->kind == RZJ_N_LIST ? RZJ_LIST : RZJ_TUPLE, list);
+    *out = rz_j_of_list(n->kind == RZJ_N_LIST ? RZJ_LIST : RZJ_TUPLE, list);
     return true;
 }
 
-static bool eval_dict(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_dict(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_dict *d = rzj_dict_new(c, n->n / 2);
+    struct rz_j_dict *d = rz_j_dict_new(c, n->n / 2);
     if (!d)
         return false;
     for (uint32_t i = 0; i < n->n; i += 2) {
-        struct rzj_value key, value;
-        if (!rzj_eval(c, n->list[i], &key) || !rzj_eval(c, n->list[i + 1], &value))
+        struct rz_j_value key, value;
+        if (!rz_j_eval(c, n->list[i], &key) || !rz_j_eval(c, n->list[i + 1], &value))
             return false;
         c->at = n;
-        if (!rzj_dict_set(c, d, key, value))
+        if (!rz_j_dict_set(c, d, key, value))
             return false;
     }
-    *out = rzj_of_dict(d);
+    *out = rz_j_of_dict(d);
     return true;
 }
 
-static bool eval_getitem(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_getitem(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value object, key;
-    if (!rzj_eval(c, n->a, &object))
+    struct rz_j_value object, key;
+    if (!rz_j_eval(c, n->a, &object))
         return false;
     if (n->b->kind != RZJ_N_SLICE) {
-        if (!rzj_eval(c, n->b, &key))
+        if (!rz_j_eval(c, n->b, &key))
             return false;
         c->at = n;
-        return rzj_getitem(c, object, key, out);
+        return rz_j_getitem(c, object, key, out);
     }
-    struct rzj_value bounds[3] = {0};
-    const struct rzj_node *parts[3] = {n->b->a, n->b->b, n->b->c};
+    struct rz_j_value bounds[3] = {0};
+    const struct rz_j_node *parts[3] = {n->b->a, n->b->b, n->b->c};
     for (int i = 0; i < 3; i++)
-        if (parts[i] && !rzj_eval(c, parts[i], &bounds[i]))
+        if (parts[i] && !rz_j_eval(c, parts[i], &bounds[i]))
             return false;
     c->at = n;
-    return rzj_getslice(c, object, bounds, out);
+    return rz_j_getslice(c, object, bounds, out);
 }
 
-static bool eval_compare(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_compare(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value left, right;
+    struct rz_j_value left, right;
     bool holds = true;
-    if (!rzj_eval(c, n->a, &left))
+    if (!rz_j_eval(c, n->a, &left))
         return false;
     for (uint32_t i = 0; i < n->n && holds; i++, left = right) {
-        if (!rzj_eval(c, n->list[i]->a, &right))
+        if (!rz_j_eval(c, n->list[i]->a, &right))
             return false;
         c->at = n->list[i];
-        if (!rzj_compare(c, n->list[i]->op, left, right, &holds))
+        if (!rz_j_compare(c, n->list[i]->op, left, right, &holds))
             return false;
     }
-    *out = rzj_bool(holds);
+    *out = rz_j_bool(holds);
     return true;
 }
 
-static bool eval_cond(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_cond(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value test;
-    if (!rzj_eval(c, n->a, &test))
+    struct rz_j_value test;
+    if (!rz_j_eval(c, n->a, &test))
         return false;
-    if (rzj_truth(test))
-        return rzj_eval(c, n->b, out);
+    if (rz_j_truth(test))
+        return rz_j_eval(c, n->b, out);
     if (n->c)
-        return rzj_eval(c, n->c, out);
-    return rzj_undefined(c, "the inline if-expression evaluated to false and has no else", out);
+        return rz_j_eval(c, n->c, out);
+    return rz_j_undefined(c, "the inline if-expression evaluated to false and has no else", out);
 }
 
-static bool eval_concat(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_concat(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_list *parts = rzj_list_new(c, n->n);
-    struct rzj_value sum = rzj_str("", 0);
+    struct rz_j_list *parts = rz_j_list_new(c, n->n);
+    struct rz_j_value sum = rz_j_str("", 0);
     if (!parts)
         return false;
     for (uint32_t i = 0; i < n->n; i++)
-        if (!rzj_eval(c, n->list[i], &parts->items[i]))
+        if (!rz_j_eval(c, n->list[i], &parts->items[i]))
             return false;
     c->at = n;
     for (uint32_t i = 0; i < n->n; i++) {
-        struct rzj_value text;
-        if (!rzj_to_str(c, parts->items[i], &text) || !rzj_concat(c, sum, text, &sum))
+        struct rz_j_value text;
+        if (!rz_j_to_str(c, parts->items[i], &text) || !rz_j_concat(c, sum, text, &sum))
             return false;
     }
     *out = sum;
     return true;
 }
 
-static bool eval_binary(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_binary(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value a, b;
-    if (!rzj_eval(c, n->a, &a) || !rzj_eval(c, n->b, &b))
+    struct rz_j_value a, b;
+    if (!rz_j_eval(c, n->a, &a) || !rz_j_eval(c, n->b, &b))
         return false;
     c->at = n;
-    return rzj_binary(c, n->op, a, b, out);
+    return rz_j_binary(c, n->op, a, b, out);
 }
 
-static bool eval_logic(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_logic(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    if (!rzj_eval(c, n->a, out))
+    if (!rz_j_eval(c, n->a, out))
         return false;
-    if (rzj_truth(*out) == (n->kind == RZJ_N_OR))
+    if (rz_j_truth(*out) == (n->kind == RZJ_N_OR))
         return true;
-    return rzj_eval(c, n->b, out);
+    return rz_j_eval(c, n->b, out);
 }
 
-static bool eval_unary(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_unary(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value v;
-    if (!rzj_eval(c, n->a, &v))
+    struct rz_j_value v;
+    if (!rz_j_eval(c, n->a, &v))
         return false;
     c->at = n;
     if (n->kind != RZJ_N_NOT)
-        return rzj_negate(c, n->kind, v, out);
-    *out = rzj_bool(!rzj_truth(v));
+        return rz_j_negate(c, n->kind, v, out);
+    *out = rz_j_bool(!rz_j_truth(v));
     return true;
 }
 
-static bool eval_getattr(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_getattr(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    struct rzj_value object;
-    if (!rzj_eval(c, n->a, &object))
+    struct rz_j_value object;
+    if (!rz_j_eval(c, n->a, &object))
         return false;
     c->at = n;
-    return rzj_getattr(c, object, n->name, n->name_len, n->flags & RZJ_F_METHOD, out);
+    return rz_j_getattr(c, object, n->name, n->name_len, n->flags & RZJ_F_METHOD, out);
 }
 
-static bool eval_node(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+static bool eval_node(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
-    switch ((enum rzj_node_kind)n->kind) {
+    switch ((enum rz_j_node_kind)n->kind) {
     case RZJ_N_CONST:
         *out = n->value;
         return true;
@@ -409,15 +410,15 @@ static bool eval_node(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_va
     case RZJ_N_CONCAT:
         return eval_concat(c, n, out);
     default:
-        return rzj_fail(c, "not an expression");
+        return rz_j_fail(c, "not an expression");
     }
 }
 
-bool rzj_eval(struct rzj_ctx *c, const struct rzj_node *n, struct rzj_value *out)
+bool rz_j_eval(struct rz_j_ctx *c, const struct rz_j_node *n, struct rz_j_value *out)
 {
     c->at = n;
-    *out = rzj_none();
-    if (!rzj_charge(c, 1) || !rzj_enter(c))
+    *out = rz_j_none();
+    if (!rz_j_charge(c, 1) || !rz_j_enter(c))
         return false;
     bool ok = eval_node(c, n, out);
     c->depth--;

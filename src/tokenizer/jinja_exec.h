@@ -6,16 +6,16 @@
 
 /* Sends the output of statements to a buffer instead. end is always called, with whether all went
  * well so far; *out is the text. */
-struct rzj_capture {
+struct rz_j_capture {
     struct rz_buf b;
     struct rz_buf *outer;
 };
-bool rzj_capture_begin(struct rzj_ctx *c, struct rzj_capture *capture);
-bool rzj_capture_end(struct rzj_ctx *c, bool ok, struct rzj_capture *capture,
-                     struct rzj_value *out);
+bool rz_j_capture_begin(struct rz_j_ctx *c, struct rz_j_capture *capture);
+bool rz_j_capture_end(struct rz_j_ctx *c, bool ok, struct rz_j_capture *capture,
+                      struct rz_j_value *out);
 
 /* target = v, in the current scope. */
-bool rzj_assign(struct rzj_ctx *c, const struct rzj_node *target, struct rzj_value v);
-bool rzj_exec_for(struct rzj_ctx *c, const struct rzj_node *n);
+bool rz_j_assign(struct rz_j_ctx *c, const struct rz_j_node *target, struct rz_j_value v);
+bool rz_j_exec_for(struct rz_j_ctx *c, const struct rz_j_node *n);
 
 #endif

@@ -9,37 +9,37 @@
 #include "base/fail.h"
 #include "tokenizer/jinja_run.h"
 
-static struct rzj_node *parse_unary(struct rzj_parser *p, bool with_filters);
+static struct rz_j_node *parse_unary(struct rz_j_parser *p, bool with_filters);
 
 /* ---------------------------------------------------------------- primaries */
 
 /* List and dictionary literals: elements, separated by commas, up to the closing bracket. */
-static struct rzj_node *parse_container(struct rzj_parser *p, bool is_dict)
+static struct rz_j_node *parse_container(struct rz_j_parser *p, bool is_dict)
 {
-    struct rzj_node *n = rzj_p_node(p, is_dict ? RZJ_N_DICT : RZJ_N_LIST, rzj_p_now(p)->offset);
-    enum rzj_op close = is_dict ? RZJ_OP_RBRACE : RZJ_OP_RBRACKET;
-    struct rzj_nodes list = {0};
+    struct rz_j_node *n = rz_j_p_node(p, is_dict ? RZJ_N_DICT : RZJ_N_LIST, rz_j_p_now(p)->offset);
+    enum rz_j_op close = is_dict ? RZJ_OP_RBRACE : RZJ_OP_RBRACKET;
+    struct rz_j_nodes list = {0};
     p->i++;
     if (!n)
         return NULL;
-    while (!rzj_p_is_op(p, close)) {
-        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
+    while (!rz_j_p_is_op(p, close)) {
+        if (list.n && !rz_j_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
             return NULL;
-        if (rzj_p_is_op(p, close))
+        if (rz_j_p_is_op(p, close))
             break;
-        if (!rzj_p_push(p, &list, rzj_p_expression(p, true)))
+        if (!rz_j_p_push(p, &list, rz_j_p_expression(p, true)))
             return NULL;
-        if (is_dict && (!rzj_p_expect_op(p, RZJ_OP_COLON, "\":\"") ||
-                        !rzj_p_push(p, &list, rzj_p_expression(p, true))))
+        if (is_dict && (!rz_j_p_expect_op(p, RZJ_OP_COLON, "\":\"") ||
+                        !rz_j_p_push(p, &list, rz_j_p_expression(p, true))))
             return NULL;
     }
     p->i++;
-    rzj_p_list(n, &list);
+    rz_j_p_list(n, &list);
     return n;
 }
 
 /* Jinja2 passes caller, varargs and kwargs only to macros whose body names them. */
-static void note_special(struct rzj_parser *p, const char *name)
+static void note_special(struct rz_j_parser *p, const char *name)
 {
     uint16_t flag = 0;
     if (strcmp(name, "caller") == 0)
@@ -52,64 +52,64 @@ static void note_special(struct rzj_parser *p, const char *name)
         p->macros[i]->flags |= flag;
 }
 
-static struct rzj_node *parse_name(struct rzj_parser *p, bool with_namespace)
+static struct rz_j_node *parse_name(struct rz_j_parser *p, bool with_namespace)
 {
-    const struct rzj_token *t = &p->tokens[p->i++];
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_NAME, t->offset);
+    const struct rz_j_token *t = &p->tokens[p->i++];
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_NAME, t->offset);
     if (!n)
         return NULL;
-    if (rzj_p_constant(t, &n->value)) {
+    if (rz_j_p_constant(t, &n->value)) {
         n->kind = RZJ_N_CONST;
         return n;
     }
-    n->name = rzj_p_intern(p, t->text, t->len);
+    n->name = rz_j_p_intern(p, t->text, t->len);
     n->name_len = t->len;
     if (!n->name)
         return NULL;
     note_special(p, n->name);
-    if (with_namespace && rzj_p_skip_op(p, RZJ_OP_DOT)) {
-        const struct rzj_token *attr = rzj_p_now(p);
-        struct rzj_node *ref = rzj_p_node(p, RZJ_N_NSREF, attr->offset);
+    if (with_namespace && rz_j_p_skip_op(p, RZJ_OP_DOT)) {
+        const struct rz_j_token *attr = rz_j_p_now(p);
+        struct rz_j_node *ref = rz_j_p_node(p, RZJ_N_NSREF, attr->offset);
         if (attr->kind != RZJ_T_NAME || !ref)
-            return rzj_p_unexpected(p, "an attribute's name");
+            return rz_j_p_unexpected(p, "an attribute's name");
         p->i++;
         ref->a = n;
-        ref->name = rzj_p_intern(p, attr->text, attr->len);
+        ref->name = rz_j_p_intern(p, attr->text, attr->len);
         ref->name_len = attr->len;
         return ref->name ? ref : NULL;
     }
     return n;
 }
 
-static struct rzj_node *parse_primary(struct rzj_parser *p, bool with_namespace)
+static struct rz_j_node *parse_primary(struct rz_j_parser *p, bool with_namespace)
 {
-    const struct rzj_token *t = rzj_p_now(p);
+    const struct rz_j_token *t = rz_j_p_now(p);
     switch (t->kind) {
     case RZJ_T_NAME:
         return parse_name(p, with_namespace);
     case RZJ_T_STRING:
-        return rzj_p_string(p);
+        return rz_j_p_string(p);
     case RZJ_T_INT:
     case RZJ_T_FLOAT:
-        return rzj_p_number(p);
+        return rz_j_p_number(p);
     case RZJ_T_OP:
         break;
     default:
-        return rzj_p_unexpected(p, "an expression");
+        return rz_j_p_unexpected(p, "an expression");
     }
-    if (!rzj_p_enter(p))
+    if (!rz_j_p_enter(p))
         return NULL;
-    struct rzj_node *n = NULL;
-    if (rzj_p_skip_op(p, RZJ_OP_LPAREN)) {
-        n = rzj_p_tuple(p, RZJ_TUPLE_PARENS);
-        if (n && !rzj_p_expect_op(p, RZJ_OP_RPAREN, "\")\""))
+    struct rz_j_node *n = NULL;
+    if (rz_j_p_skip_op(p, RZJ_OP_LPAREN)) {
+        n = rz_j_p_tuple(p, RZJ_TUPLE_PARENS);
+        if (n && !rz_j_p_expect_op(p, RZJ_OP_RPAREN, "\")\""))
             n = NULL;
-    } else if (rzj_p_is_op(p, RZJ_OP_LBRACKET)) {
+    } else if (rz_j_p_is_op(p, RZJ_OP_LBRACKET)) {
         n = parse_container(p, false);
-    } else if (rzj_p_is_op(p, RZJ_OP_LBRACE)) {
+    } else if (rz_j_p_is_op(p, RZJ_OP_LBRACE)) {
         n = parse_container(p, true);
     } else {
-        n = rzj_p_unexpected(p, "an expression");
+        n = rz_j_p_unexpected(p, "an expression");
     }
     p->depth--;
     return n;
@@ -118,32 +118,32 @@ static struct rzj_node *parse_primary(struct rzj_parser *p, bool with_namespace)
 /* ---------------------------------------------------------------- postfix, filters, tests */
 
 /* One argument: value, name=value, *value or **value. */
-static struct rzj_node *parse_arg(struct rzj_parser *p)
+static struct rz_j_node *parse_arg(struct rz_j_parser *p)
 {
-    const struct rzj_token *t = rzj_p_now(p);
-    struct rzj_node *n = NULL;
-    if (rzj_p_skip_op(p, RZJ_OP_MUL)) {
-        n = rzj_p_node(p, RZJ_N_STAR, t->offset);
-    } else if (rzj_p_skip_op(p, RZJ_OP_POW)) {
-        n = rzj_p_node(p, RZJ_N_STAR2, t->offset);
+    const struct rz_j_token *t = rz_j_p_now(p);
+    struct rz_j_node *n = NULL;
+    if (rz_j_p_skip_op(p, RZJ_OP_MUL)) {
+        n = rz_j_p_node(p, RZJ_N_STAR, t->offset);
+    } else if (rz_j_p_skip_op(p, RZJ_OP_POW)) {
+        n = rz_j_p_node(p, RZJ_N_STAR2, t->offset);
     } else if (t->kind == RZJ_T_NAME && t[1].kind == RZJ_T_OP && t[1].op == RZJ_OP_ASSIGN) {
         p->i += 2;
-        n = rzj_p_node(p, RZJ_N_KWARG, t->offset);
+        n = rz_j_p_node(p, RZJ_N_KWARG, t->offset);
         if (n)
-            n->name = rzj_p_intern(p, t->text, t->len);
+            n->name = rz_j_p_intern(p, t->text, t->len);
         if (!n || !n->name)
             return NULL;
         n->name_len = t->len;
     } else {
-        return rzj_p_expression(p, true);
+        return rz_j_p_expression(p, true);
     }
     if (!n)
         return NULL;
-    n->a = rzj_p_expression(p, true);
+    n->a = rz_j_p_expression(p, true);
     return n->a ? n : NULL;
 }
 
-static bool may_follow(const struct rzj_nodes *list, const struct rzj_node *n)
+static bool may_follow(const struct rz_j_nodes *list, const struct rz_j_node *n)
 {
     bool has_kw = false, has_star = false, has_star2 = false;
     for (uint32_t i = 0; i < list->n; i++) {
@@ -164,37 +164,37 @@ static bool may_follow(const struct rzj_nodes *list, const struct rzj_node *n)
 }
 
 /* (arguments) into n->list. */
-static bool parse_args(struct rzj_parser *p, struct rzj_node *n)
+static bool parse_args(struct rz_j_parser *p, struct rz_j_node *n)
 {
-    struct rzj_nodes list = {0};
-    if (!rzj_p_enter(p))
+    struct rz_j_nodes list = {0};
+    if (!rz_j_p_enter(p))
         return false;
     p->i++;
-    while (!rzj_p_is_op(p, RZJ_OP_RPAREN)) {
-        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\" or \")\""))
+    while (!rz_j_p_is_op(p, RZJ_OP_RPAREN)) {
+        if (list.n && !rz_j_p_expect_op(p, RZJ_OP_COMMA, "\",\" or \")\""))
             return false;
-        if (rzj_p_is_op(p, RZJ_OP_RPAREN))
+        if (rz_j_p_is_op(p, RZJ_OP_RPAREN))
             break;
-        const struct rzj_token *t = rzj_p_now(p);
-        struct rzj_node *arg = parse_arg(p);
+        const struct rz_j_token *t = rz_j_p_now(p);
+        struct rz_j_node *arg = parse_arg(p);
         if (!arg)
             return false;
         if (!may_follow(&list, arg)) {
-            rzj_p_fail(p, t->offset, "invalid order of arguments");
+            rz_j_p_fail(p, t->offset, "invalid order of arguments");
             return false;
         }
-        if (!rzj_p_push(p, &list, arg))
+        if (!rz_j_p_push(p, &list, arg))
             return false;
     }
     p->i++;
-    rzj_p_list(n, &list);
+    rz_j_p_list(n, &list);
     p->depth--;
     return true;
 }
 
-static struct rzj_node *parse_call(struct rzj_parser *p, struct rzj_node *callee)
+static struct rz_j_node *parse_call(struct rz_j_parser *p, struct rz_j_node *callee)
 {
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_CALL, rzj_p_now(p)->offset);
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_CALL, rz_j_p_now(p)->offset);
     if (!n || !parse_args(p, n))
         return NULL;
     n->a = callee;
@@ -202,50 +202,50 @@ static struct rzj_node *parse_call(struct rzj_parser *p, struct rzj_node *callee
 }
 
 /* One bound of a slice, or NULL in *out where it is left out. */
-static bool parse_bound(struct rzj_parser *p, struct rzj_node **out)
+static bool parse_bound(struct rz_j_parser *p, struct rz_j_node **out)
 {
     *out = NULL;
-    if (rzj_p_is_op(p, RZJ_OP_COLON) || rzj_p_is_op(p, RZJ_OP_RBRACKET) ||
-        rzj_p_is_op(p, RZJ_OP_COMMA))
+    if (rz_j_p_is_op(p, RZJ_OP_COLON) || rz_j_p_is_op(p, RZJ_OP_RBRACKET) ||
+        rz_j_p_is_op(p, RZJ_OP_COMMA))
         return true;
-    *out = rzj_p_expression(p, true);
+    *out = rz_j_p_expression(p, true);
     return *out != NULL;
 }
 
-static struct rzj_node *parse_index(struct rzj_parser *p)
+static struct rz_j_node *parse_index(struct rz_j_parser *p)
 {
-    size_t offset = rzj_p_now(p)->offset;
-    struct rzj_node *low = NULL;
-    if (!rzj_p_is_op(p, RZJ_OP_COLON)) {
-        low = rzj_p_expression(p, true);
-        if (!low || !rzj_p_is_op(p, RZJ_OP_COLON))
+    size_t offset = rz_j_p_now(p)->offset;
+    struct rz_j_node *low = NULL;
+    if (!rz_j_p_is_op(p, RZJ_OP_COLON)) {
+        low = rz_j_p_expression(p, true);
+        if (!low || !rz_j_p_is_op(p, RZJ_OP_COLON))
             return low;
     }
     p->i++;
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_SLICE, offset);
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_SLICE, offset);
     if (!n)
         return NULL;
     n->a = low;
     if (!parse_bound(p, &n->b))
         return NULL;
-    if (rzj_p_skip_op(p, RZJ_OP_COLON) && !parse_bound(p, &n->c))
+    if (rz_j_p_skip_op(p, RZJ_OP_COLON) && !parse_bound(p, &n->c))
         return NULL;
     return n;
 }
 
 /* [index] after node; [a, b] indexes with a tuple. */
-static struct rzj_node *parse_brackets(struct rzj_parser *p, struct rzj_node *node)
+static struct rz_j_node *parse_brackets(struct rz_j_parser *p, struct rz_j_node *node)
 {
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_GETITEM, rzj_p_now(p)->offset);
-    struct rzj_nodes list = {0};
-    if (!n || !rzj_p_enter(p))
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_GETITEM, rz_j_p_now(p)->offset);
+    struct rz_j_nodes list = {0};
+    if (!n || !rz_j_p_enter(p))
         return NULL;
     n->a = node;
     p->i++;
-    while (!rzj_p_is_op(p, RZJ_OP_RBRACKET)) {
-        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\"]\""))
+    while (!rz_j_p_is_op(p, RZJ_OP_RBRACKET)) {
+        if (list.n && !rz_j_p_expect_op(p, RZJ_OP_COMMA, "\"]\""))
             return NULL;
-        if (!rzj_p_push(p, &list, parse_index(p)))
+        if (!rz_j_p_push(p, &list, parse_index(p)))
             return NULL;
     }
     p->i++;
@@ -256,45 +256,45 @@ static struct rzj_node *parse_brackets(struct rzj_parser *p, struct rzj_node *no
     }
     for (uint32_t i = 0; i < list.n; i++)
         if (list.data[i]->kind == RZJ_N_SLICE)
-            return rzj_p_fail(p, n->offset, "a slice cannot be part of a tuple");
-    n->b = rzj_p_node(p, RZJ_N_TUPLE, n->offset);
+            return rz_j_p_fail(p, n->offset, "a slice cannot be part of a tuple");
+    n->b = rz_j_p_node(p, RZJ_N_TUPLE, n->offset);
     if (!n->b)
         return NULL;
-    rzj_p_list(n->b, &list);
+    rz_j_p_list(n->b, &list);
     return n;
 }
 
 /* .name or .0 after node */
-static struct rzj_node *parse_dot(struct rzj_parser *p, struct rzj_node *node)
+static struct rz_j_node *parse_dot(struct rz_j_parser *p, struct rz_j_node *node)
 {
-    const struct rzj_token *t = &p->tokens[++p->i];
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_GETATTR, t->offset);
+    const struct rz_j_token *t = &p->tokens[++p->i];
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_GETATTR, t->offset);
     if (!n)
         return NULL;
     n->a = node;
     if (t->kind == RZJ_T_INT) {
         n->kind = RZJ_N_GETITEM;
-        n->b = rzj_p_number(p);
+        n->b = rz_j_p_number(p);
         return n->b ? n : NULL;
     }
     if (t->kind != RZJ_T_NAME)
-        return rzj_p_unexpected(p, "a name or number after \".\"");
+        return rz_j_p_unexpected(p, "a name or number after \".\"");
     p->i++;
-    n->name = rzj_p_intern(p, t->text, t->len);
+    n->name = rz_j_p_intern(p, t->text, t->len);
     n->name_len = t->len;
-    if (rzj_is_method_name(t->text, t->len))
+    if (rz_j_is_method_name(t->text, t->len))
         n->flags |= RZJ_F_METHOD;
     return n->name ? n : NULL;
 }
 
-static struct rzj_node *parse_postfix(struct rzj_parser *p, struct rzj_node *n)
+static struct rz_j_node *parse_postfix(struct rz_j_parser *p, struct rz_j_node *n)
 {
     while (n) {
-        if (rzj_p_is_op(p, RZJ_OP_DOT))
+        if (rz_j_p_is_op(p, RZJ_OP_DOT))
             n = parse_dot(p, n);
-        else if (rzj_p_is_op(p, RZJ_OP_LBRACKET))
+        else if (rz_j_p_is_op(p, RZJ_OP_LBRACKET))
             n = parse_brackets(p, n);
-        else if (rzj_p_is_op(p, RZJ_OP_LPAREN))
+        else if (rz_j_p_is_op(p, RZJ_OP_LPAREN))
             n = parse_call(p, n);
         else
             break;
@@ -303,15 +303,15 @@ static struct rzj_node *parse_postfix(struct rzj_parser *p, struct rzj_node *n)
 }
 
 /* The dotted name of a filter or test into n. */
-static bool parse_dotted(struct rzj_parser *p, struct rzj_node *n)
+static bool parse_dotted(struct rz_j_parser *p, struct rz_j_node *n)
 {
     struct rz_buf b;
     rz_buf_init(&b, RZJ_MAX_SOURCE_BYTES);
     bool ok = true;
     do {
-        const struct rzj_token *t = rzj_p_now(p);
+        const struct rz_j_token *t = rz_j_p_now(p);
         if (t->kind != RZJ_T_NAME) {
-            rzj_p_unexpected(p, "a filter's or test's name");
+            rz_j_p_unexpected(p, "a filter's or test's name");
             ok = false;
             break;
         }
@@ -319,10 +319,10 @@ static bool parse_dotted(struct rzj_parser *p, struct rzj_node *n)
             rz_buf_char(&b, '.');
         rz_buf_add(&b, t->text, t->len);
         p->i++;
-    } while (rzj_p_skip_op(p, RZJ_OP_DOT));
+    } while (rz_j_p_skip_op(p, RZJ_OP_DOT));
     if (ok) {
         n->name_len = (uint32_t)b.len;
-        n->name = b.failed ? NULL : rzj_p_intern(p, b.data, b.len);
+        n->name = b.failed ? NULL : rz_j_p_intern(p, b.data, b.len);
         ok = n->name != NULL;
     }
     rz_buf_fini(&b);
@@ -331,24 +331,24 @@ static bool parse_dotted(struct rzj_parser *p, struct rzj_node *n)
 
 /* An unknown name fails the template, unless it stands within a condition: then only when it is
  * reached. That the value before an inline "if" is within one is seen after it. */
-static void resolve(struct rzj_parser *p, struct rzj_node *n)
+static void resolve(struct rz_j_parser *p, struct rz_j_node *n)
 {
     bool is_filter = n->kind == RZJ_N_FILTER;
     n->builtin =
-        is_filter ? rzj_find_filter(n->name, n->name_len) : rzj_find_test(n->name, n->name_len);
+        is_filter ? rz_j_find_filter(n->name, n->name_len) : rz_j_find_test(n->name, n->name_len);
     if (!n->builtin && !p->soft && !p->unknown)
         p->unknown = n;
 }
 
-struct rzj_node *rzj_p_filters(struct rzj_parser *p, struct rzj_node *n, bool inline_first)
+struct rz_j_node *rz_j_p_filters(struct rz_j_parser *p, struct rz_j_node *n, bool inline_first)
 {
-    while (inline_first || rzj_p_skip_op(p, RZJ_OP_PIPE)) {
+    while (inline_first || rz_j_p_skip_op(p, RZJ_OP_PIPE)) {
         inline_first = false;
-        struct rzj_node *filter = rzj_p_node(p, RZJ_N_FILTER, rzj_p_now(p)->offset);
+        struct rz_j_node *filter = rz_j_p_node(p, RZJ_N_FILTER, rz_j_p_now(p)->offset);
         if (!filter || !parse_dotted(p, filter))
             return NULL;
         resolve(p, filter);
-        if (rzj_p_is_op(p, RZJ_OP_LPAREN) && !parse_args(p, filter))
+        if (rz_j_p_is_op(p, RZJ_OP_LPAREN) && !parse_args(p, filter))
             return NULL;
         filter->a = n;
         n = filter;
@@ -357,51 +357,51 @@ struct rzj_node *rzj_p_filters(struct rzj_parser *p, struct rzj_node *n, bool in
 }
 
 /* A test's argument may stand without parentheses. */
-static bool has_bare_arg(const struct rzj_parser *p)
+static bool has_bare_arg(const struct rz_j_parser *p)
 {
-    const struct rzj_token *t = rzj_p_now(p);
+    const struct rz_j_token *t = rz_j_p_now(p);
     if (t->kind == RZJ_T_NAME)
-        return !rzj_p_is_name(p, "else") && !rzj_p_is_name(p, "or") && !rzj_p_is_name(p, "and");
+        return !rz_j_p_is_name(p, "else") && !rz_j_p_is_name(p, "or") && !rz_j_p_is_name(p, "and");
     return t->kind == RZJ_T_STRING || t->kind == RZJ_T_INT || t->kind == RZJ_T_FLOAT ||
-           rzj_p_is_op(p, RZJ_OP_LBRACKET) || rzj_p_is_op(p, RZJ_OP_LBRACE);
+           rz_j_p_is_op(p, RZJ_OP_LBRACKET) || rz_j_p_is_op(p, RZJ_OP_LBRACE);
 }
 
-static struct rzj_node *parse_test(struct rzj_parser *p, struct rzj_node *subject)
+static struct rz_j_node *parse_test(struct rz_j_parser *p, struct rz_j_node *subject)
 {
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_TEST, p->tokens[p->i++].offset);
-    bool negated = rzj_p_skip_name(p, "not");
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_TEST, p->tokens[p->i++].offset);
+    bool negated = rz_j_p_skip_name(p, "not");
     if (!n || !parse_dotted(p, n))
         return NULL;
     resolve(p, n);
     n->a = subject;
-    if (rzj_p_is_op(p, RZJ_OP_LPAREN)) {
+    if (rz_j_p_is_op(p, RZJ_OP_LPAREN)) {
         if (!parse_args(p, n))
             return NULL;
     } else if (has_bare_arg(p)) {
-        if (rzj_p_is_name(p, "is"))
-            return rzj_p_fail(p, rzj_p_now(p)->offset, "tests cannot be chained with is");
-        struct rzj_nodes list = {0};
-        struct rzj_node *arg = parse_primary(p, false);
-        if (!arg || !rzj_p_push(p, &list, parse_postfix(p, arg)))
+        if (rz_j_p_is_name(p, "is"))
+            return rz_j_p_fail(p, rz_j_p_now(p)->offset, "tests cannot be chained with is");
+        struct rz_j_nodes list = {0};
+        struct rz_j_node *arg = parse_primary(p, false);
+        if (!arg || !rz_j_p_push(p, &list, parse_postfix(p, arg)))
             return NULL;
-        rzj_p_list(n, &list);
+        rz_j_p_list(n, &list);
     }
     if (!negated)
         return n;
-    struct rzj_node *not = rzj_p_node(p, RZJ_N_NOT, n->offset);
+    struct rz_j_node *not = rz_j_p_node(p, RZJ_N_NOT, n->offset);
     if (not )
         not ->a = n;
     return not ;
 }
 
-static struct rzj_node *parse_filters_tests(struct rzj_parser *p, struct rzj_node *n)
+static struct rz_j_node *parse_filters_tests(struct rz_j_parser *p, struct rz_j_node *n)
 {
     while (n) {
-        if (rzj_p_is_op(p, RZJ_OP_PIPE))
-            n = rzj_p_filters(p, n, false);
-        else if (rzj_p_is_name(p, "is"))
+        if (rz_j_p_is_op(p, RZJ_OP_PIPE))
+            n = rz_j_p_filters(p, n, false);
+        else if (rz_j_p_is_name(p, "is"))
             n = parse_test(p, n);
-        else if (rzj_p_is_op(p, RZJ_OP_LPAREN))
+        else if (rz_j_p_is_op(p, RZJ_OP_LPAREN))
             n = parse_call(p, n);
         else
             break;
@@ -411,14 +411,14 @@ static struct rzj_node *parse_filters_tests(struct rzj_parser *p, struct rzj_nod
 
 /* ---------------------------------------------------------------- operators */
 
-static struct rzj_node *parse_unary(struct rzj_parser *p, bool with_filters)
+static struct rz_j_node *parse_unary(struct rz_j_parser *p, bool with_filters)
 {
-    const struct rzj_token *t = rzj_p_now(p);
-    struct rzj_node *n;
-    if (rzj_p_is_op(p, RZJ_OP_SUB) || rzj_p_is_op(p, RZJ_OP_ADD)) {
+    const struct rz_j_token *t = rz_j_p_now(p);
+    struct rz_j_node *n;
+    if (rz_j_p_is_op(p, RZJ_OP_SUB) || rz_j_p_is_op(p, RZJ_OP_ADD)) {
         p->i++;
-        n = rzj_p_node(p, t->op == RZJ_OP_SUB ? RZJ_N_NEG : RZJ_N_POS, t->offset);
-        if (!n || !rzj_p_enter(p))
+        n = rz_j_p_node(p, t->op == RZJ_OP_SUB ? RZJ_N_NEG : RZJ_N_POS, t->offset);
+        if (!n || !rz_j_p_enter(p))
             return NULL;
         n->a = parse_unary(p, false);
         p->depth--;
@@ -439,7 +439,7 @@ enum level { /* of left-associative binary operators, from loose to tight */
     LEVEL_UNARY
 };
 
-static bool is_at_level(const struct rzj_token *t, enum level level)
+static bool is_at_level(const struct rz_j_token *t, enum level level)
 {
     if (t->kind != RZJ_T_OP)
         return false;
@@ -457,26 +457,26 @@ static bool is_at_level(const struct rzj_token *t, enum level level)
     }
 }
 
-static struct rzj_node *parse_level(struct rzj_parser *p, enum level level)
+static struct rz_j_node *parse_level(struct rz_j_parser *p, enum level level)
 {
     if (level == LEVEL_UNARY)
         return parse_unary(p, true);
-    struct rzj_node *left = parse_level(p, level + 1);
-    if (left && level == LEVEL_CONCAT && is_at_level(rzj_p_now(p), level)) {
-        struct rzj_node *n = rzj_p_node(p, RZJ_N_CONCAT, rzj_p_now(p)->offset);
-        struct rzj_nodes list = {0};
-        if (!n || !rzj_p_push(p, &list, left))
+    struct rz_j_node *left = parse_level(p, level + 1);
+    if (left && level == LEVEL_CONCAT && is_at_level(rz_j_p_now(p), level)) {
+        struct rz_j_node *n = rz_j_p_node(p, RZJ_N_CONCAT, rz_j_p_now(p)->offset);
+        struct rz_j_nodes list = {0};
+        if (!n || !rz_j_p_push(p, &list, left))
             return NULL;
-        while (rzj_p_skip_op(p, RZJ_OP_TILDE))
-            if (!rzj_p_push(p, &list, parse_level(p, level + 1)))
+        while (rz_j_p_skip_op(p, RZJ_OP_TILDE))
+            if (!rz_j_p_push(p, &list, parse_level(p, level + 1)))
                 return NULL;
-        rzj_p_list(n, &list);
+        rz_j_p_list(n, &list);
         return n;
     }
-    while (left && is_at_level(rzj_p_now(p), level)) {
-        const struct rzj_token *t = &p->tokens[p->i++];
-        struct rzj_node *n = rzj_p_node(p, RZJ_N_BINARY, t->offset);
-        struct rzj_node *right = parse_level(p, level + 1);
+    while (left && is_at_level(rz_j_p_now(p), level)) {
+        const struct rz_j_token *t = &p->tokens[p->i++];
+        struct rz_j_node *n = rz_j_p_node(p, RZJ_N_BINARY, t->offset);
+        struct rz_j_node *right = parse_level(p, level + 1);
         if (!n || !right)
             return NULL;
         n->op = t->op;
@@ -487,16 +487,16 @@ static struct rzj_node *parse_level(struct rzj_parser *p, enum level level)
     return left;
 }
 
-static enum rzj_op comparison(struct rzj_parser *p)
+static enum rz_j_op comparison(struct rz_j_parser *p)
 {
-    const struct rzj_token *t = rzj_p_now(p);
+    const struct rz_j_token *t = rz_j_p_now(p);
     if (t->kind == RZJ_T_OP && t->op >= RZJ_OP_EQ && t->op <= RZJ_OP_LE) {
         p->i++;
         return t->op;
     }
-    if (rzj_p_skip_name(p, "in"))
+    if (rz_j_p_skip_name(p, "in"))
         return RZJ_OP_IN;
-    if (rzj_p_is_name(p, "not") && t[1].kind == RZJ_T_NAME && t[1].len == 2 &&
+    if (rz_j_p_is_name(p, "not") && t[1].kind == RZJ_T_NAME && t[1].len == 2 &&
         memcmp(t[1].text, "in", 2) == 0) {
         p->i += 2;
         return RZJ_OP_NOT_IN;
@@ -504,18 +504,18 @@ static enum rzj_op comparison(struct rzj_parser *p)
     return RZJ_OP_NONE;
 }
 
-static struct rzj_node *parse_compare(struct rzj_parser *p)
+static struct rz_j_node *parse_compare(struct rz_j_parser *p)
 {
-    struct rzj_node *first = parse_level(p, LEVEL_SUM);
-    struct rzj_nodes list = {0};
-    size_t offset = rzj_p_now(p)->offset;
+    struct rz_j_node *first = parse_level(p, LEVEL_SUM);
+    struct rz_j_nodes list = {0};
+    size_t offset = rz_j_p_now(p)->offset;
     for (;;) {
-        size_t here = rzj_p_now(p)->offset;
-        enum rzj_op op = first ? comparison(p) : RZJ_OP_NONE;
+        size_t here = rz_j_p_now(p)->offset;
+        enum rz_j_op op = first ? comparison(p) : RZJ_OP_NONE;
         if (op == RZJ_OP_NONE)
             break;
-        struct rzj_node *operand = rzj_p_node(p, RZJ_N_OPERAND, here);
-        if (!operand || !rzj_p_push(p, &list, operand))
+        struct rz_j_node *operand = rz_j_p_node(p, RZJ_N_OPERAND, here);
+        if (!operand || !rz_j_p_push(p, &list, operand))
             return NULL;
         operand->op = (uint8_t)op;
         operand->a = parse_level(p, LEVEL_SUM);
@@ -524,33 +524,34 @@ static struct rzj_node *parse_compare(struct rzj_parser *p)
     }
     if (!list.n)
         return first;
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_COMPARE, offset);
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_COMPARE, offset);
     if (!n)
         return NULL;
     n->a = first;
-    rzj_p_list(n, &list);
+    rz_j_p_list(n, &list);
     return n;
 }
 
-static struct rzj_node *parse_not(struct rzj_parser *p)
+static struct rz_j_node *parse_not(struct rz_j_parser *p)
 {
-    const struct rzj_token *t = rzj_p_now(p);
-    if (!rzj_p_skip_name(p, "not"))
+    const struct rz_j_token *t = rz_j_p_now(p);
+    if (!rz_j_p_skip_name(p, "not"))
         return parse_compare(p);
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_NOT, t->offset);
-    if (!n || !rzj_p_enter(p))
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_NOT, t->offset);
+    if (!n || !rz_j_p_enter(p))
         return NULL;
     n->a = parse_not(p);
     p->depth--;
     return n->a ? n : NULL;
 }
 
-static struct rzj_node *parse_logic(struct rzj_parser *p, bool is_or)
+static struct rz_j_node *parse_logic(struct rz_j_parser *p, bool is_or)
 {
-    struct rzj_node *left = is_or ? parse_logic(p, false) : parse_not(p);
-    while (left && rzj_p_is_name(p, is_or ? "or" : "and")) {
-        struct rzj_node *n = rzj_p_node(p, is_or ? RZJ_N_OR : RZJ_N_AND, p->tokens[p->i++].offset);
-        struct rzj_node *right = is_or ? parse_logic(p, false) : parse_not(p);
+    struct rz_j_node *left = is_or ? parse_logic(p, false) : parse_not(p);
+    while (left && rz_j_p_is_name(p, is_or ? "or" : "and")) {
+        struct rz_j_node *n =
+            rz_j_p_node(p, is_or ? RZJ_N_OR : RZJ_N_AND, p->tokens[p->i++].offset);
+        struct rz_j_node *right = is_or ? parse_logic(p, false) : parse_not(p);
         if (!n || !right)
             return NULL;
         n->a = left;
@@ -561,19 +562,19 @@ static struct rzj_node *parse_logic(struct rzj_parser *p, bool is_or)
 }
 
 /* value if test else other; the first value was parsed before its "if" was seen. */
-static struct rzj_node *parse_inline_if(struct rzj_parser *p)
+static struct rz_j_node *parse_inline_if(struct rz_j_parser *p)
 {
     bool soft = p->soft;
-    const struct rzj_node *unknown = p->unknown;
-    struct rzj_node *value = parse_logic(p, true);
-    while (value && rzj_p_is_name(p, "if")) {
-        struct rzj_node *n = rzj_p_node(p, RZJ_N_COND, p->tokens[p->i++].offset);
+    const struct rz_j_node *unknown = p->unknown;
+    struct rz_j_node *value = parse_logic(p, true);
+    while (value && rz_j_p_is_name(p, "if")) {
+        struct rz_j_node *n = rz_j_p_node(p, RZJ_N_COND, p->tokens[p->i++].offset);
         p->soft = true;
         p->unknown = unknown;
         if (!n || !(n->a = parse_logic(p, true)))
             return NULL;
         n->b = value;
-        if (rzj_p_skip_name(p, "else") && !(n->c = rzj_p_expression(p, true)))
+        if (rz_j_p_skip_name(p, "else") && !(n->c = rz_j_p_expression(p, true)))
             return NULL;
         value = n;
     }
@@ -581,40 +582,40 @@ static struct rzj_node *parse_inline_if(struct rzj_parser *p)
     return value;
 }
 
-struct rzj_node *rzj_p_expression(struct rzj_parser *p, bool with_if)
+struct rz_j_node *rz_j_p_expression(struct rz_j_parser *p, bool with_if)
 {
-    if (!rzj_p_enter(p))
+    if (!rz_j_p_enter(p))
         return NULL;
-    struct rzj_node *n = with_if ? parse_inline_if(p) : parse_logic(p, true);
+    struct rz_j_node *n = with_if ? parse_inline_if(p) : parse_logic(p, true);
     p->depth--;
     return n;
 }
 
 /* ---------------------------------------------------------------- tuples and targets */
 
-static bool is_tuple_end(const struct rzj_parser *p)
+static bool is_tuple_end(const struct rz_j_parser *p)
 {
-    const struct rzj_token *t = rzj_p_now(p);
+    const struct rz_j_token *t = rz_j_p_now(p);
     return t->kind == RZJ_T_PRINT_END || t->kind == RZJ_T_BLOCK_END ||
-           rzj_p_is_op(p, RZJ_OP_RPAREN);
+           rz_j_p_is_op(p, RZJ_OP_RPAREN);
 }
 
-struct rzj_node *rzj_p_tuple(struct rzj_parser *p, unsigned flags)
+struct rz_j_node *rz_j_p_tuple(struct rz_j_parser *p, unsigned flags)
 {
-    struct rzj_nodes list = {0};
+    struct rz_j_nodes list = {0};
     bool is_tuple = false;
-    size_t offset = rzj_p_now(p)->offset;
+    size_t offset = rz_j_p_now(p)->offset;
     for (;;) {
-        if (list.n && !rzj_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
+        if (list.n && !rz_j_p_expect_op(p, RZJ_OP_COMMA, "\",\""))
             return NULL;
         if (is_tuple_end(p))
             break;
-        struct rzj_node *n = flags & RZJ_TUPLE_PRIMARY
-                                 ? parse_primary(p, (flags & RZJ_TUPLE_NAMESPACE) != 0)
-                                 : rzj_p_expression(p, !(flags & RZJ_TUPLE_NO_IF));
-        if (!rzj_p_push(p, &list, n))
+        struct rz_j_node *n = flags & RZJ_TUPLE_PRIMARY
+                                  ? parse_primary(p, (flags & RZJ_TUPLE_NAMESPACE) != 0)
+                                  : rz_j_p_expression(p, !(flags & RZJ_TUPLE_NO_IF));
+        if (!rz_j_p_push(p, &list, n))
             return NULL;
-        if (!rzj_p_is_op(p, RZJ_OP_COMMA))
+        if (!rz_j_p_is_op(p, RZJ_OP_COMMA))
             break;
         is_tuple = true;
     }
@@ -622,15 +623,15 @@ struct rzj_node *rzj_p_tuple(struct rzj_parser *p, unsigned flags)
         if (list.n)
             return list.data[0];
         if (!(flags & RZJ_TUPLE_PARENS))
-            return rzj_p_unexpected(p, "an expression");
+            return rz_j_p_unexpected(p, "an expression");
     }
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_TUPLE, offset);
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_TUPLE, offset);
     if (n)
-        rzj_p_list(n, &list);
+        rz_j_p_list(n, &list);
     return n;
 }
 
-static bool is_assignable(const struct rzj_node *n)
+static bool is_assignable(const struct rz_j_node *n)
 {
     if (n->kind == RZJ_N_NAME || n->kind == RZJ_N_NSREF)
         return true;
@@ -642,24 +643,24 @@ static bool is_assignable(const struct rzj_node *n)
     return true;
 }
 
-struct rzj_node *rzj_p_target(struct rzj_parser *p, unsigned flags)
+struct rz_j_node *rz_j_p_target(struct rz_j_parser *p, unsigned flags)
 {
-    const struct rzj_token *t = rzj_p_now(p);
-    struct rzj_node *n = rzj_p_tuple(p, flags | RZJ_TUPLE_PRIMARY);
+    const struct rz_j_token *t = rz_j_p_now(p);
+    struct rz_j_node *n = rz_j_p_tuple(p, flags | RZJ_TUPLE_PRIMARY);
     if (n && !is_assignable(n))
-        return rzj_p_fail(p, t->offset, "this cannot be assigned to");
+        return rz_j_p_fail(p, t->offset, "this cannot be assigned to");
     return n;
 }
 
-const char *rzj_p_target_name(struct rzj_parser *p, uint32_t *len)
+const char *rz_j_p_target_name(struct rz_j_parser *p, uint32_t *len)
 {
-    const struct rzj_token *t = rzj_p_now(p);
-    struct rzj_value constant;
-    if (t->kind != RZJ_T_NAME || rzj_p_constant(t, &constant)) {
-        rzj_p_unexpected(p, "a name");
+    const struct rz_j_token *t = rz_j_p_now(p);
+    struct rz_j_value constant;
+    if (t->kind != RZJ_T_NAME || rz_j_p_constant(t, &constant)) {
+        rz_j_p_unexpected(p, "a name");
         return NULL;
     }
     p->i++;
     *len = t->len;
-    return rzj_p_intern(p, t->text, t->len);
+    return rz_j_p_intern(p, t->text, t->len);
 }

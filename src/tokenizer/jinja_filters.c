@@ -8,56 +8,56 @@
 #include <math.h>
 #include <stdlib.h>
 
-bool rzj_arg_int(struct rzj_ctx *c, struct rzj_value v, int64_t otherwise, int64_t *out)
+bool rz_j_arg_int(struct rz_j_ctx *c, struct rz_j_value v, int64_t otherwise, int64_t *out)
 {
     *out = otherwise;
     if (v.kind == RZJ_ABSENT)
         return true;
     if (v.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, v);
-    return rzj_is_int(v, out) ||
-           rzj_fail(c, "'%s' object cannot be interpreted as an integer", rzj_type_name(v));
+        return rz_j_fail_undefined(c, v);
+    return rz_j_is_int(v, out) ||
+           rz_j_fail(c, "'%s' object cannot be interpreted as an integer", rz_j_type_name(v));
 }
 
-bool rzj_arg_str(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
+bool rz_j_arg_str(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_value *out)
 {
     *out = v;
     if (v.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, v);
-    return v.kind == RZJ_STR || rzj_fail(c, "must be str, not %s", rzj_type_name(v));
+        return rz_j_fail_undefined(c, v);
+    return v.kind == RZJ_STR || rz_j_fail(c, "must be str, not %s", rz_j_type_name(v));
 }
 
 /* ---------------------------------------------------------------- text */
 
 typedef void add_case_fn(struct rz_buf *b, const char *s, size_t len);
 
-static bool change_case(struct rzj_ctx *c, struct rzj_value v, add_case_fn *add,
-                        struct rzj_value *out)
+static bool change_case(struct rz_j_ctx *c, struct rz_j_value v, add_case_fn *add,
+                        struct rz_j_value *out)
 {
-    struct rzj_value s;
-    if (!rzj_to_str(c, v, &s))
+    struct rz_j_value s;
+    if (!rz_j_to_str(c, v, &s))
         return false;
     struct rz_buf b;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
     add(&b, s.u.s, s.len);
-    bool ok = rzj_take(c, rzj_charge_bytes(c, s.len), &b, out);
+    bool ok = rz_j_take(c, rz_j_charge_bytes(c, s.len), &b, out);
     out->markup = s.markup;
     return ok;
 }
 
-static bool filter_upper(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_upper(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    return change_case(c, call->self, rzj_add_upper, out);
+    return change_case(c, call->self, rz_j_add_upper, out);
 }
 
-static bool filter_lower(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_lower(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    return change_case(c, call->self, rzj_add_lower, out);
+    return change_case(c, call->self, rz_j_add_lower, out);
 }
 
-static bool filter_capitalize(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_capitalize(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    return change_case(c, call->self, rzj_add_capitalized, out);
+    return change_case(c, call->self, rz_j_add_capitalized, out);
 }
 
 /* Unlike str.title, a word begins only after blanks and - ( { [ <. */
@@ -65,102 +65,102 @@ static void add_filter_title(struct rz_buf *b, const char *s, size_t len)
 {
     bool in_word = false;
     for (size_t i = 0, n; i < len; i += n) {
-        uint32_t ch = rzj_text_at(s + i, len - i, &n);
-        bool is_break = rzj_is_space(ch) || (ch < 0x80 && ch && strchr("-({[<", (int)ch));
+        uint32_t ch = rz_j_text_at(s + i, len - i, &n);
+        bool is_break = rz_j_is_space(ch) || (ch < 0x80 && ch && strchr("-({[<", (int)ch));
         if (is_break || in_word)
-            rzj_add_lower(b, s + i, n);
+            rz_j_add_lower(b, s + i, n);
         else
-            rzj_add_upper(b, s + i, n);
+            rz_j_add_upper(b, s + i, n);
         in_word = !is_break;
     }
 }
 
-static bool filter_title(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_title(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     return change_case(c, call->self, add_filter_title, out);
 }
 
-static bool filter_trim(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_trim(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value s, chars = call->a[0];
-    if (!rzj_to_str(c, call->self, &s))
+    struct rz_j_value s, chars = call->a[0];
+    if (!rz_j_to_str(c, call->self, &s))
         return false;
     bool given = chars.kind != RZJ_ABSENT && chars.kind != RZJ_NONE;
-    if (given && !rzj_arg_str(c, chars, &chars))
+    if (given && !rz_j_arg_str(c, chars, &chars))
         return false;
     const char *text = s.u.s;
     size_t len = s.len;
-    if (!rzj_charge_product(c, len, given ? chars.len : 0))
+    if (!rz_j_charge_product(c, len, given ? chars.len : 0))
         return false;
-    rzj_strip_left(&text, &len, given ? chars.u.s : NULL, chars.len);
-    rzj_strip_right(&text, &len, given ? chars.u.s : NULL, chars.len);
-    *out = rzj_str(text, len);
+    rz_j_strip_left(&text, &len, given ? chars.u.s : NULL, chars.len);
+    rz_j_strip_right(&text, &len, given ? chars.u.s : NULL, chars.len);
+    *out = rz_j_str(text, len);
     out->markup = s.markup;
     return true;
 }
 
-static bool filter_string(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_string(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    return rzj_to_str(c, call->self, out);
+    return rz_j_to_str(c, call->self, out);
 }
 
-static bool filter_safe(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_safe(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    bool ok = rzj_to_str(c, call->self, out);
+    bool ok = rz_j_to_str(c, call->self, out);
     out->markup = true;
     return ok;
 }
 
-static bool filter_escape(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_escape(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    return rzj_escape(c, call->self, out);
+    return rz_j_escape(c, call->self, out);
 }
 
-static bool filter_forceescape(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_forceescape(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     call->self.markup = false;
-    return rzj_escape(c, call->self, out);
+    return rz_j_escape(c, call->self, out);
 }
 
-static bool filter_replace(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_replace(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_call method = {0};
-    if (!rzj_to_str(c, call->self, &method.self) || !rzj_to_str(c, call->a[0], &method.a[0]) ||
-        !rzj_to_str(c, call->a[1], &method.a[1]))
+    struct rz_j_call method = {0};
+    if (!rz_j_to_str(c, call->self, &method.self) || !rz_j_to_str(c, call->a[0], &method.a[0]) ||
+        !rz_j_to_str(c, call->a[1], &method.a[1]))
         return false;
     method.self.markup = false;
     if (call->a[2].kind != RZJ_NONE)
         method.a[2] = call->a[2];
-    return rzj_find_method(method.self, "replace", 7)->fn(c, &method, out);
+    return rz_j_find_method(method.self, "replace", 7)->fn(c, &method, out);
 }
 
 /* The next line of s from *i on, without its end; false if there is none. */
-static bool next_line(struct rzj_value s, size_t *i, struct rzj_value *line)
+static bool next_line(struct rz_j_value s, size_t *i, struct rz_j_value *line)
 {
     size_t from = *i, n = 0;
     if (from >= s.len)
         return false;
     size_t to = from;
-    while (to < s.len && !rzj_is_line_end(rzj_text_at(s.u.s + to, s.len - to, &n)))
+    while (to < s.len && !rz_j_is_line_end(rz_j_text_at(s.u.s + to, s.len - to, &n)))
         to += n;
     *i = to + (to < s.len ? n : 0);
     if (to + 1 < s.len && s.u.s[to] == '\r' && s.u.s[to + 1] == '\n')
         *i = to + 2;
-    *line = rzj_str(s.u.s + from, to - from);
+    *line = rz_j_str(s.u.s + from, to - from);
     return true;
 }
 
-static bool filter_indent(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_indent(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value s, prefix = call->a[0], line;
+    struct rz_j_value s, prefix = call->a[0], line;
     int64_t width = 4;
-    if (!rzj_arg_str(c, call->self, &s))
+    if (!rz_j_arg_str(c, call->self, &s))
         return false;
     if (prefix.kind != RZJ_STR &&
-        (!rzj_arg_int(c, prefix, 4, &width) ||
-         !rzj_binary(c, RZJ_OP_MUL, rzj_cstr(" "), rzj_int(width), &prefix)))
+        (!rz_j_arg_int(c, prefix, 4, &width) ||
+         !rz_j_binary(c, RZJ_OP_MUL, rz_j_cstr(" "), rz_j_int(width), &prefix)))
         return false;
-    bool first = rzj_truth(call->a[1]), blank = rzj_truth(call->a[2]);
+    bool first = rz_j_truth(call->a[1]), blank = rz_j_truth(call->a[2]);
     struct rz_buf b;
     bool ok = true;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
@@ -175,7 +175,7 @@ static bool filter_indent(struct rzj_ctx *c, struct rzj_call *call, struct rzj_v
             rz_buf_add(&b, prefix.u.s, prefix.len);
         rz_buf_add(&b, line.u.s, line.len);
         n_lines++;
-        ok = rzj_charge_bytes(c, (size_t)prefix.len + line.len);
+        ok = rz_j_charge_bytes(c, (size_t)prefix.len + line.len);
     }
     if (ended && n_lines) { /* the last, empty line */
         rz_buf_char(&b, '\n');
@@ -184,94 +184,94 @@ static bool filter_indent(struct rzj_ctx *c, struct rzj_call *call, struct rzj_v
     } else if (!n_lines && first) {
         rz_buf_add(&b, prefix.u.s, prefix.len);
     }
-    ok = rzj_take(c, ok, &b, out);
+    ok = rz_j_take(c, ok, &b, out);
     out->markup = s.markup;
     return ok;
 }
 
-static bool filter_truncate(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_truncate(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value s = call->self, end = rzj_cstr("..."), cut;
+    struct rz_j_value s = call->self, end = rz_j_cstr("..."), cut;
     int64_t length, leeway, n;
-    if (call->a[2].kind != RZJ_ABSENT && !rzj_arg_str(c, call->a[2], &end))
+    if (call->a[2].kind != RZJ_ABSENT && !rz_j_arg_str(c, call->a[2], &end))
         return false;
     if (call->a[3].kind == RZJ_NONE)
         call->a[3].kind = RZJ_ABSENT;
-    if (!rzj_arg_int(c, call->a[0], 255, &length) || !rzj_arg_int(c, call->a[3], 5, &leeway) ||
-        !rzj_length(c, s, &n))
+    if (!rz_j_arg_int(c, call->a[0], 255, &length) || !rz_j_arg_int(c, call->a[3], 5, &leeway) ||
+        !rz_j_length(c, s, &n))
         return false;
-    int64_t n_end = (int64_t)rzj_text_count(end.u.s, end.len);
+    int64_t n_end = (int64_t)rz_j_text_count(end.u.s, end.len);
     if (length < n_end || leeway < 0)
-        return rzj_fail(c, "truncate: the length must not be below that of its end, %lld",
-                        (long long)n_end);
+        return rz_j_fail(c, "truncate: the length must not be below that of its end, %lld",
+                         (long long)n_end);
     *out = s;
     if (leeway > n || length > n - leeway || n <= length + leeway)
         return true;
     if (s.kind != RZJ_STR)
-        return rzj_fail(c, "truncate: must be str, not %s", rzj_type_name(s));
-    size_t bytes = rzj_text_offset(s.u.s, s.len, (size_t)(length - n_end));
-    if (!rzj_truth(call->a[1])) { /* drop the last word, which may be cut */
-        size_t space = rzj_text_rfind(s.u.s, bytes, " ", 1);
+        return rz_j_fail(c, "truncate: must be str, not %s", rz_j_type_name(s));
+    size_t bytes = rz_j_text_offset(s.u.s, s.len, (size_t)(length - n_end));
+    if (!rz_j_truth(call->a[1])) { /* drop the last word, which may be cut */
+        size_t space = rz_j_text_rfind(s.u.s, bytes, " ", 1);
         if (space != SIZE_MAX)
             bytes = space;
     }
-    cut = rzj_str(s.u.s, bytes);
-    return rzj_concat(c, cut, end, out);
+    cut = rz_j_str(s.u.s, bytes);
+    return rz_j_concat(c, cut, end, out);
 }
 
-static bool filter_wordcount(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_wordcount(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value s;
+    struct rz_j_value s;
     int64_t words = 0;
     bool in_word = false;
-    if (!rzj_to_str(c, call->self, &s))
+    if (!rz_j_to_str(c, call->self, &s))
         return false;
     for (size_t i = 0, n; i < s.len; i += n) {
-        uint32_t ch = rzj_text_at(s.u.s + i, s.len - i, &n);
-        bool is_word = ch == '_' || rzj_is_alpha(ch) || rzj_is_digit(ch);
+        uint32_t ch = rz_j_text_at(s.u.s + i, s.len - i, &n);
+        bool is_word = ch == '_' || rz_j_is_alpha(ch) || rz_j_is_digit(ch);
         words += is_word && !in_word;
         in_word = is_word;
     }
-    *out = rzj_int(words);
-    return rzj_charge_bytes(c, s.len);
+    *out = rz_j_int(words);
+    return rz_j_charge_bytes(c, s.len);
 }
 
-static bool filter_center(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_center(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_call method = {0};
-    method.a[0] = call->a[0].kind == RZJ_ABSENT ? rzj_int(80) : call->a[0];
-    return rzj_to_str(c, call->self, &method.self) &&
-           rzj_find_method(method.self, "center", 6)->fn(c, &method, out);
+    struct rz_j_call method = {0};
+    method.a[0] = call->a[0].kind == RZJ_ABSENT ? rz_j_int(80) : call->a[0];
+    return rz_j_to_str(c, call->self, &method.self) &&
+           rz_j_find_method(method.self, "center", 6)->fn(c, &method, out);
 }
 
-static bool filter_format(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_format(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    const struct rzj_args *raw = call->raw;
-    struct rzj_value format, args;
+    const struct rz_j_args *raw = call->raw;
+    struct rz_j_value format, args;
     if (raw->n_pos && raw->n_kw)
-        return rzj_fail(c, "format takes positional or keyword arguments, not both");
-    if (!rzj_to_str(c, call->self, &format))
+        return rz_j_fail(c, "format takes positional or keyword arguments, not both");
+    if (!rz_j_to_str(c, call->self, &format))
         return false;
     if (raw->n_kw) {
-        struct rzj_dict *d = rzj_dict_new(c, raw->n_kw);
+        struct rz_j_dict *d = rz_j_dict_new(c, raw->n_kw);
         for (uint32_t i = 0; d && i < raw->n_kw; i++)
-            if (!rzj_dict_set(c, d, raw->kw[i].name, raw->kw[i].value))
+            if (!rz_j_dict_set(c, d, raw->kw[i].name, raw->kw[i].value))
                 return false;
-        args = rzj_of_dict(d);
+        args = rz_j_of_dict(d);
         if (!d)
             return false;
     } else {
-        struct rzj_list *list = rzj_list_new(c, raw->n_pos);
+        struct rz_j_list *list = rz_j_list_new(c, raw->n_pos);
         if (!list)
             return false;
         if (raw->n_pos)
             memcpy(list->items, raw->pos, raw->n_pos * sizeof *list->items);
-        args = rzj_of_list(RZJ_TUPLE, list);
+        args = rz_j_of_list(RZJ_TUPLE, list);
     }
-    return rzj_percent(c, format, args, out);
+    return rz_j_percent(c, format, args, out);
 }
 
-static void add_quoted(struct rz_buf *b, struct rzj_value s, bool query)
+static void add_quoted(struct rz_buf *b, struct rz_j_value s, bool query)
 {
     for (uint32_t i = 0; i < s.len; i++) {
         unsigned char ch = (unsigned char)s.u.s[i];
@@ -287,13 +287,13 @@ static void add_quoted(struct rz_buf *b, struct rzj_value s, bool query)
     }
 }
 
-static bool add_query(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
+static bool add_query(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v)
 {
-    struct rzj_list pairs, pair;
-    struct rzj_value key, value;
+    struct rz_j_list pairs, pair;
+    struct rz_j_value key, value;
     for (uint32_t i = 0; v.kind == RZJ_DICT && i < v.u.dict->n; i++) {
-        if (!rzj_to_str(c, v.u.dict->pairs[i].key, &key) ||
-            !rzj_to_str(c, v.u.dict->pairs[i].value, &value) || !rzj_charge(c, 1))
+        if (!rz_j_to_str(c, v.u.dict->pairs[i].key, &key) ||
+            !rz_j_to_str(c, v.u.dict->pairs[i].value, &value) || !rz_j_charge(c, 1))
             return false;
         rz_buf_str(b, i ? "&" : "");
         add_quoted(b, key, true);
@@ -302,14 +302,14 @@ static bool add_query(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
     }
     if (v.kind == RZJ_DICT)
         return true;
-    if (!rzj_items(c, v, &pairs))
+    if (!rz_j_items(c, v, &pairs))
         return false;
     for (uint32_t i = 0; i < pairs.n; i++) {
-        if (!rzj_items(c, pairs.items[i], &pair))
+        if (!rz_j_items(c, pairs.items[i], &pair))
             return false;
         if (pair.n != 2)
-            return rzj_fail(c, "urlencode: expected pairs");
-        if (!rzj_to_str(c, pair.items[0], &key) || !rzj_to_str(c, pair.items[1], &value))
+            return rz_j_fail(c, "urlencode: expected pairs");
+        if (!rz_j_to_str(c, pair.items[0], &key) || !rz_j_to_str(c, pair.items[1], &value))
             return false;
         rz_buf_str(b, i ? "&" : "");
         add_quoted(b, key, true);
@@ -319,48 +319,48 @@ static bool add_query(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
     return true;
 }
 
-static bool filter_urlencode(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_urlencode(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     struct rz_buf b;
-    struct rzj_value s;
+    struct rz_j_value s;
     bool ok;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
-    if (rzj_is_iterable(call->self) && call->self.kind != RZJ_STR) {
+    if (rz_j_is_iterable(call->self) && call->self.kind != RZJ_STR) {
         ok = add_query(c, &b, call->self);
     } else {
-        ok = rzj_to_str(c, call->self, &s) && rzj_charge_bytes(c, s.len);
+        ok = rz_j_to_str(c, call->self, &s) && rz_j_charge_bytes(c, s.len);
         if (ok)
             add_quoted(&b, s, false);
     }
-    return rzj_take(c, ok, &b, out);
+    return rz_j_take(c, ok, &b, out);
 }
 
 /* ---------------------------------------------------------------- numbers and others */
 
 /* int(text, base), else int(float(text)); *found tells whether it is a number. */
-static bool int_of_text(struct rzj_ctx *c, struct rzj_value v, int64_t base, int64_t *i,
+static bool int_of_text(struct rz_j_ctx *c, struct rz_j_value v, int64_t base, int64_t *i,
                         bool *found)
 {
     bool overflow = false, base_ok = base == 0 || (base >= 2 && base <= 36);
     double f;
-    *found = base_ok && rzj_parse_int(v.u.s, v.len, (int)base, i, &overflow);
+    *found = base_ok && rz_j_parse_int(v.u.s, v.len, (int)base, i, &overflow);
     if (overflow)
-        return rzj_fail(c, "int: the number does not fit in 64 bits");
-    if (!*found && rzj_parse_float(v.u.s, v.len, &f) && f >= -0x1p63 && f < 0x1p63) {
+        return rz_j_fail(c, "int: the number does not fit in 64 bits");
+    if (!*found && rz_j_parse_float(v.u.s, v.len, &f) && f >= -0x1p63 && f < 0x1p63) {
         *i = (int64_t)f;
         *found = true;
     }
     return true;
 }
 
-static bool filter_int(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_int(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value v = call->self;
+    struct rz_j_value v = call->self;
     int64_t base, i = 0;
     bool found;
     if (v.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, v);
-    if (!rzj_arg_int(c, call->a[1], 10, &base))
+        return rz_j_fail_undefined(c, v);
+    if (!rz_j_arg_int(c, call->a[1], 10, &base))
         return false;
     if (v.kind == RZJ_STR) {
         if (!int_of_text(c, v, base, &i, &found))
@@ -368,37 +368,37 @@ static bool filter_int(struct rzj_ctx *c, struct rzj_call *call, struct rzj_valu
     } else if (v.kind == RZJ_FLOAT) {
         found = v.u.f >= -0x1p63 && v.u.f < 0x1p63;
         if (!found && !isnan(v.u.f))
-            return rzj_fail(c, "int: the number does not fit in 64 bits");
+            return rz_j_fail(c, "int: the number does not fit in 64 bits");
         i = found ? (int64_t)v.u.f : 0;
     } else {
-        found = rzj_is_int(v, &i);
+        found = rz_j_is_int(v, &i);
     }
-    *out = found || call->a[0].kind == RZJ_ABSENT ? rzj_int(i) : call->a[0];
+    *out = found || call->a[0].kind == RZJ_ABSENT ? rz_j_int(i) : call->a[0];
     return true;
 }
 
-static bool filter_float(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_float(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     double f;
-    *out = call->a[0].kind == RZJ_ABSENT ? rzj_float(0) : call->a[0];
+    *out = call->a[0].kind == RZJ_ABSENT ? rz_j_float(0) : call->a[0];
     if (call->self.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, call->self);
-    if (rzj_is_number(call->self, &f) ||
-        (call->self.kind == RZJ_STR && rzj_parse_float(call->self.u.s, call->self.len, &f)))
-        *out = rzj_float(f);
+        return rz_j_fail_undefined(c, call->self);
+    if (rz_j_is_number(call->self, &f) ||
+        (call->self.kind == RZJ_STR && rz_j_parse_float(call->self.u.s, call->self.len, &f)))
+        *out = rz_j_float(f);
     return true;
 }
 
-static bool filter_abs(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_abs(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     int64_t i;
     if (call->self.kind == RZJ_FLOAT) {
-        *out = rzj_float(fabs(call->self.u.f));
+        *out = rz_j_float(fabs(call->self.u.f));
         return true;
     }
-    if (rzj_is_int(call->self, &i))
-        return rzj_negate(c, i < 0 ? RZJ_N_NEG : RZJ_N_POS, call->self, out);
-    return rzj_fail(c, "abs: bad operand '%s'", rzj_type_name(call->self));
+    if (rz_j_is_int(call->self, &i))
+        return rz_j_negate(c, i < 0 ? RZJ_N_NEG : RZJ_N_POS, call->self, out);
+    return rz_j_fail(c, "abs: bad operand '%s'", rz_j_type_name(call->self));
 }
 
 /* Python's round(): to the nearest decimal, ties of the exact binary value to even. */
@@ -410,9 +410,9 @@ static double round_decimal(double f, int digits)
     double r = f;
     rz_buf_init(&b, 1024);
     if (digits >= 0) {
-        rzj_add_float_as(&b, f, 'f', digits, false);
+        rz_j_add_float_as(&b, f, 'f', digits, false);
         if (!b.failed)
-            rzj_parse_float(b.data, b.len, &r);
+            rz_j_parse_float(b.data, b.len, &r);
     } else {
         double scale = pow(10, -digits);
         r = nearbyint(f / scale) * scale;
@@ -421,96 +421,96 @@ static double round_decimal(double f, int digits)
     return r;
 }
 
-static bool filter_round(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_round(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value method = call->a[1].kind == RZJ_ABSENT ? rzj_cstr("common") : call->a[1];
+    struct rz_j_value method = call->a[1].kind == RZJ_ABSENT ? rz_j_cstr("common") : call->a[1];
     int64_t digits;
     double f;
-    if (!rzj_arg_int(c, call->a[0], 0, &digits))
+    if (!rz_j_arg_int(c, call->a[0], 0, &digits))
         return false;
-    bool up = rzj_is_text(method, "ceil"), down = rzj_is_text(method, "floor");
-    if (!up && !down && !rzj_is_text(method, "common"))
-        return rzj_fail(c, "round: method must be common, ceil or floor");
+    bool up = rz_j_is_text(method, "ceil"), down = rz_j_is_text(method, "floor");
+    if (!up && !down && !rz_j_is_text(method, "common"))
+        return rz_j_fail(c, "round: method must be common, ceil or floor");
     if (call->self.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, call->self);
-    if (!rzj_is_number(call->self, &f))
-        return rzj_fail(c, "round: '%s' is not a number", rzj_type_name(call->self));
+        return rz_j_fail_undefined(c, call->self);
+    if (!rz_j_is_number(call->self, &f))
+        return rz_j_fail(c, "round: '%s' is not a number", rz_j_type_name(call->self));
     if (digits < -300 || digits > 300)
-        return rzj_fail(c, "round: precision beyond 300");
+        return rz_j_fail(c, "round: precision beyond 300");
     if (up || down) {
         double scale = pow(10, (double)digits);
-        *out = rzj_float((up ? ceil(f * scale) : floor(f * scale)) / scale);
+        *out = rz_j_float((up ? ceil(f * scale) : floor(f * scale)) / scale);
         if (!isfinite(f))
-            return rzj_fail(c, "round: not a finite number");
+            return rz_j_fail(c, "round: not a finite number");
         return true;
     }
     if (call->self.kind == RZJ_FLOAT)
-        *out = rzj_float(round_decimal(f, (int)digits));
+        *out = rz_j_float(round_decimal(f, (int)digits));
     else if (digits >= 0)
-        return rzj_negate(c, RZJ_N_POS, call->self, out);
+        return rz_j_negate(c, RZJ_N_POS, call->self, out);
     else
-        *out = rzj_int((int64_t)round_decimal(f, (int)digits));
+        *out = rz_j_int((int64_t)round_decimal(f, (int)digits));
     return true;
 }
 
-static bool filter_default(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_default(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     bool replace =
-        call->self.kind == RZJ_UNDEF || (rzj_truth(call->a[1]) && !rzj_truth(call->self));
+        call->self.kind == RZJ_UNDEF || (rz_j_truth(call->a[1]) && !rz_j_truth(call->self));
     (void)c;
-    *out = !replace ? call->self : call->a[0].kind == RZJ_ABSENT ? rzj_cstr("") : call->a[0];
+    *out = !replace ? call->self : call->a[0].kind == RZJ_ABSENT ? rz_j_cstr("") : call->a[0];
     return true;
 }
 
-static bool filter_attr(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_attr(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value name;
-    if (!rzj_arg_str(c, call->a[0], &name))
+    struct rz_j_value name;
+    if (!rz_j_arg_str(c, call->a[0], &name))
         return false;
-    if (call->self.kind == RZJ_DICT && !rzj_is_method_name(name.u.s, name.len))
-        return rzj_undefined(c, "a dictionary has no such attribute", out);
-    return rzj_getattr(c, call->self, name.u.s, name.len, true, out);
+    if (call->self.kind == RZJ_DICT && !rz_j_is_method_name(name.u.s, name.len))
+        return rz_j_undefined(c, "a dictionary has no such attribute", out);
+    return rz_j_getattr(c, call->self, name.u.s, name.len, true, out);
 }
 
-static bool json_indent(struct rzj_ctx *c, struct rzj_value v, struct rzj_json_style *style)
+static bool json_indent(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_json_style *style)
 {
     int64_t n;
     if (v.kind == RZJ_ABSENT || v.kind == RZJ_NONE)
         return true;
     style->is_indented = true;
-    style->item_separator = rzj_cstr(",");
+    style->item_separator = rz_j_cstr(",");
     style->indent = v;
     if (v.kind == RZJ_STR)
         return true;
-    return rzj_arg_int(c, v, 0, &n) &&
-           rzj_binary(c, RZJ_OP_MUL, rzj_cstr(" "), rzj_int(n), &style->indent);
+    return rz_j_arg_int(c, v, 0, &n) &&
+           rz_j_binary(c, RZJ_OP_MUL, rz_j_cstr(" "), rz_j_int(n), &style->indent);
 }
 
-static bool filter_tojson(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_tojson(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_json_style style = {.ensure_ascii = rzj_truth(call->a[0]),
-                                   .sort_keys = rzj_truth(call->a[3]),
-                                   .item_separator = rzj_cstr(", "),
-                                   .key_separator = rzj_cstr(": ")};
-    struct rzj_value separators = call->a[2];
-    struct rzj_list pair;
+    struct rz_j_json_style style = {.ensure_ascii = rz_j_truth(call->a[0]),
+                                    .sort_keys = rz_j_truth(call->a[3]),
+                                    .item_separator = rz_j_cstr(", "),
+                                    .key_separator = rz_j_cstr(": ")};
+    struct rz_j_value separators = call->a[2];
+    struct rz_j_list pair;
     if (!json_indent(c, call->a[1], &style))
         return false;
     if (separators.kind != RZJ_ABSENT && separators.kind != RZJ_NONE) {
-        if (!rzj_items(c, separators, &pair))
+        if (!rz_j_items(c, separators, &pair))
             return false;
         if (pair.n != 2)
-            return rzj_fail(c, "tojson: separators must be two strings");
-        if (!rzj_arg_str(c, pair.items[0], &style.item_separator) ||
-            !rzj_arg_str(c, pair.items[1], &style.key_separator))
+            return rz_j_fail(c, "tojson: separators must be two strings");
+        if (!rz_j_arg_str(c, pair.items[0], &style.item_separator) ||
+            !rz_j_arg_str(c, pair.items[1], &style.key_separator))
             return false;
     }
     struct rz_buf b;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
-    return rzj_take(c, rzj_add_json(c, &b, call->self, &style), &b, out);
+    return rz_j_take(c, rz_j_add_json(c, &b, call->self, &style), &b, out);
 }
 
-const struct rzj_builtin rzj_text_filters[] = {
+const struct rz_j_builtin rz_j_text_filters[] = {
     {"capitalize", filter_capitalize, NULL, 0},
     {"center", filter_center, "width", 0},
     {"e", filter_escape, NULL, 0},
@@ -531,7 +531,7 @@ const struct rzj_builtin rzj_text_filters[] = {
     {NULL, NULL, NULL, 0},
 };
 
-const struct rzj_builtin rzj_value_filters[] = {
+const struct rz_j_builtin rz_j_value_filters[] = {
     {"abs", filter_abs, NULL, 0},
     {"attr", filter_attr, "name", 1},
     {"d", filter_default, "default_value,boolean", 0},

@@ -7,36 +7,36 @@
 
 #include <stdio.h>
 
-struct rzj_args rzj_args_from(const struct rzj_args *args, uint32_t first)
+struct rz_j_args rz_j_args_from(const struct rz_j_args *args, uint32_t first)
 {
-    struct rzj_args rest = *args;
+    struct rz_j_args rest = *args;
     uint32_t skip = first < args->n_pos ? first : args->n_pos;
     rest.n_pos -= skip;
     rest.pos = skip ? rest.pos + skip : rest.pos;
     return rest;
 }
 
-static bool path_part(struct rzj_ctx *c, struct rzj_value item, const char *s, size_t len,
-                      struct rzj_value *out)
+static bool path_part(struct rz_j_ctx *c, struct rz_j_value item, const char *s, size_t len,
+                      struct rz_j_value *out)
 {
     bool digits = len > 0, overflow;
     int64_t i;
     for (size_t k = 0; k < len; k++)
         digits &= s[k] >= '0' && s[k] <= '9';
-    if (digits && rzj_parse_int(s, len, 10, &i, &overflow))
-        return rzj_getitem(c, item, rzj_int(i), out);
-    return rzj_getitem(c, item, rzj_str(s, len), out);
+    if (digits && rz_j_parse_int(s, len, 10, &i, &overflow))
+        return rz_j_getitem(c, item, rz_j_int(i), out);
+    return rz_j_getitem(c, item, rz_j_str(s, len), out);
 }
 
-bool rzj_attribute_path(struct rzj_ctx *c, struct rzj_value item, struct rzj_value path,
-                        struct rzj_value otherwise, struct rzj_value *out)
+bool rz_j_attribute_path(struct rz_j_ctx *c, struct rz_j_value item, struct rz_j_value path,
+                         struct rz_j_value otherwise, struct rz_j_value *out)
 {
     bool replace = otherwise.kind != RZJ_ABSENT && otherwise.kind != RZJ_NONE;
     *out = item;
     if (path.kind == RZJ_NONE || path.kind == RZJ_ABSENT)
         return true;
     if (path.kind != RZJ_STR) {
-        if (!rzj_getitem(c, item, path, out))
+        if (!rz_j_getitem(c, item, path, out))
             return false;
         if (replace && out->kind == RZJ_UNDEF)
             *out = otherwise;
@@ -45,7 +45,7 @@ bool rzj_attribute_path(struct rzj_ctx *c, struct rzj_value item, struct rzj_val
     for (size_t i = 0; i <= path.len;) {
         const char *dot = i < path.len ? memchr(path.u.s + i, '.', path.len - i) : NULL;
         size_t end = dot ? (size_t)(dot - path.u.s) : path.len;
-        if (!rzj_charge(c, 1) || !path_part(c, *out, path.u.s + i, end - i, out))
+        if (!rz_j_charge(c, 1) || !path_part(c, *out, path.u.s + i, end - i, out))
             return false;
         if (replace && out->kind == RZJ_UNDEF)
             *out = otherwise;
@@ -54,266 +54,266 @@ bool rzj_attribute_path(struct rzj_ctx *c, struct rzj_value item, struct rzj_val
     return true;
 }
 
-static bool new_gen(struct rzj_ctx *c, const struct rzj_list *items, const char *type_name,
-                    struct rzj_value *out)
+static bool new_gen(struct rz_j_ctx *c, const struct rz_j_list *items, const char *type_name,
+                    struct rz_j_value *out)
 {
-    struct rzj_list *list = rzj_alloc(c, 1, sizeof *list);
+    struct rz_j_list *list = rz_j_alloc(c, 1, sizeof *list);
     if (!list)
         return false;
-    *list = (struct rzj_list){
+    *list = (struct rz_j_list){
         .items = items->items, .n = items->n, .type_name = type_name, .poison = items->poison};
-    *out = rzj_of_list(RZJ_GEN, list);
+    *out = rz_j_of_list(RZJ_GEN, list);
     return true;
 }
 
 /* A lazy filter raises for something that is not iterable only when its result is iterated. */
-static bool lazy_failure(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
+static bool lazy_failure(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_value *out)
 {
     char text[80];
-    struct rzj_value copy;
-    snprintf(text, sizeof text, "'%s' object is not iterable", rzj_type_name(v));
-    if (!rzj_new_str(c, text, strlen(text), &copy))
+    struct rz_j_value copy;
+    snprintf(text, sizeof text, "'%s' object is not iterable", rz_j_type_name(v));
+    if (!rz_j_new_str(c, text, strlen(text), &copy))
         return false;
-    struct rzj_list none = {.poison = copy.u.s};
+    struct rz_j_list none = {.poison = copy.u.s};
     return new_gen(c, &none, NULL, out);
 }
 
 /* ---------------------------------------------------------------- map, select */
 
-static struct rzj_value find_kw(const struct rzj_args *args, const char *name)
+static struct rz_j_value find_kw(const struct rz_j_args *args, const char *name)
 {
     for (uint32_t i = 0; i < args->n_kw; i++)
-        if (rzj_is_text(args->kw[i].name, name))
+        if (rz_j_is_text(args->kw[i].name, name))
             return args->kw[i].value;
-    return (struct rzj_value){.kind = RZJ_ABSENT};
+    return (struct rz_j_value){.kind = RZJ_ABSENT};
 }
 
-static bool filter_map(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_map(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    const struct rzj_args *raw = call->raw;
-    struct rzj_args rest = rzj_args_from(raw, 1);
-    struct rzj_value path = find_kw(raw, "attribute"), otherwise = find_kw(raw, "default"), name;
-    const struct rzj_builtin *f = NULL;
-    struct rzj_list items, result = {0};
+    const struct rz_j_args *raw = call->raw;
+    struct rz_j_args rest = rz_j_args_from(raw, 1);
+    struct rz_j_value path = find_kw(raw, "attribute"), otherwise = find_kw(raw, "default"), name;
+    const struct rz_j_builtin *f = NULL;
+    struct rz_j_list items, result = {0};
     uint32_t cap = 0;
-    if (!rzj_truth(call->self) && call->self.kind != RZJ_UNDEF)
+    if (!rz_j_truth(call->self) && call->self.kind != RZJ_UNDEF)
         return new_gen(c, &result, NULL, out);
     if (raw->n_pos) {
-        if (!rzj_arg_str(c, raw->pos[0], &name))
+        if (!rz_j_arg_str(c, raw->pos[0], &name))
             return false;
-        if (!(f = rzj_find_filter(name.u.s, name.len)))
-            return rzj_fail(c, "map: no filter is named '%.*s'", (int)name.len, name.u.s);
+        if (!(f = rz_j_find_filter(name.u.s, name.len)))
+            return rz_j_fail(c, "map: no filter is named '%.*s'", (int)name.len, name.u.s);
     } else if (path.kind == RZJ_ABSENT) {
-        return rzj_fail(c, "map requires a filter argument");
+        return rz_j_fail(c, "map requires a filter argument");
     } else if (raw->n_kw != 1u + (otherwise.kind != RZJ_ABSENT)) {
-        return rzj_fail(c, "map: unexpected keyword argument");
+        return rz_j_fail(c, "map: unexpected keyword argument");
     }
-    if (!rzj_is_iterable(call->self))
+    if (!rz_j_is_iterable(call->self))
         return lazy_failure(c, call->self, out);
-    if (!rzj_items(c, call->self, &items))
+    if (!rz_j_items(c, call->self, &items))
         return false;
     for (uint32_t i = 0; i < items.n; i++) {
-        struct rzj_value v;
-        if (f ? !rzj_call_builtin(c, f, items.items[i], &rest, &v)
-              : !rzj_attribute_path(c, items.items[i], path, otherwise, &v))
+        struct rz_j_value v;
+        if (f ? !rz_j_call_builtin(c, f, items.items[i], &rest, &v)
+              : !rz_j_attribute_path(c, items.items[i], path, otherwise, &v))
             return false;
-        if (!rzj_list_push(c, &result, &cap, v))
+        if (!rz_j_list_push(c, &result, &cap, v))
             return false;
     }
     return new_gen(c, &result, NULL, out);
 }
 
 /* select, reject (has_path false), selectattr, rejectattr: items whose test equals wanted. */
-static bool choose(struct rzj_ctx *c, struct rzj_call *call, bool wanted, bool has_path,
-                   struct rzj_value *out)
+static bool choose(struct rz_j_ctx *c, struct rz_j_call *call, bool wanted, bool has_path,
+                   struct rz_j_value *out)
 {
-    const struct rzj_args *raw = call->raw;
-    const struct rzj_builtin *test = NULL;
-    struct rzj_value name, path = {.kind = RZJ_ABSENT};
-    struct rzj_list items, result = {0};
+    const struct rz_j_args *raw = call->raw;
+    const struct rz_j_builtin *test = NULL;
+    struct rz_j_value name, path = {.kind = RZJ_ABSENT};
+    struct rz_j_list items, result = {0};
     uint32_t cap = 0, n_used = has_path;
-    if (!rzj_truth(call->self) && call->self.kind != RZJ_UNDEF)
+    if (!rz_j_truth(call->self) && call->self.kind != RZJ_UNDEF)
         return new_gen(c, &result, NULL, out);
     if (raw->n_pos < n_used)
-        return rzj_fail(c, "missing parameter for attribute name");
+        return rz_j_fail(c, "missing parameter for attribute name");
     if (has_path)
         path = raw->pos[0];
     if (raw->n_pos > n_used) {
-        if (!rzj_arg_str(c, raw->pos[n_used], &name))
+        if (!rz_j_arg_str(c, raw->pos[n_used], &name))
             return false;
-        if (!(test = rzj_find_test(name.u.s, name.len)))
-            return rzj_fail(c, "no test is named '%.*s'", (int)name.len, name.u.s);
+        if (!(test = rz_j_find_test(name.u.s, name.len)))
+            return rz_j_fail(c, "no test is named '%.*s'", (int)name.len, name.u.s);
         n_used++;
     }
-    struct rzj_args rest = rzj_args_from(raw, n_used);
-    if (!rzj_is_iterable(call->self))
+    struct rz_j_args rest = rz_j_args_from(raw, n_used);
+    if (!rz_j_is_iterable(call->self))
         return lazy_failure(c, call->self, out);
-    if (!rzj_items(c, call->self, &items))
+    if (!rz_j_items(c, call->self, &items))
         return false;
     for (uint32_t i = 0; i < items.n; i++) {
-        struct rzj_value v, answer;
-        if (!rzj_charge(c, 1) ||
-            !rzj_attribute_path(c, items.items[i], path, (struct rzj_value){0}, &v))
+        struct rz_j_value v, answer;
+        if (!rz_j_charge(c, 1) ||
+            !rz_j_attribute_path(c, items.items[i], path, (struct rz_j_value){0}, &v))
             return false;
         answer = v;
-        if (test && !rzj_call_builtin(c, test, v, &rest, &answer))
+        if (test && !rz_j_call_builtin(c, test, v, &rest, &answer))
             return false;
-        if (rzj_truth(answer) == wanted && !rzj_list_push(c, &result, &cap, items.items[i]))
+        if (rz_j_truth(answer) == wanted && !rz_j_list_push(c, &result, &cap, items.items[i]))
             return false;
     }
     return new_gen(c, &result, NULL, out);
 }
 
-static bool filter_select(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_select(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     return choose(c, call, true, false, out);
 }
 
-static bool filter_reject(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_reject(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     return choose(c, call, false, false, out);
 }
 
-static bool filter_selectattr(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_selectattr(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     return choose(c, call, true, true, out);
 }
 
-static bool filter_rejectattr(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_rejectattr(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     return choose(c, call, false, true, out);
 }
 
 /* ---------------------------------------------------------------- taking */
 
-static bool filter_length(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_length(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
     int64_t n;
-    bool ok = rzj_length(c, call->self, &n);
-    *out = rzj_int(ok ? n : 0);
+    bool ok = rz_j_length(c, call->self, &n);
+    *out = rz_j_int(ok ? n : 0);
     return ok;
 }
 
-static bool filter_list(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_list(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items;
-    if (!rzj_items(c, call->self, &items))
+    struct rz_j_list items;
+    if (!rz_j_items(c, call->self, &items))
         return false;
-    struct rzj_list *list = rzj_list_new(c, items.n);
+    struct rz_j_list *list = rz_j_list_new(c, items.n);
     if (!list)
         return false;
     if (items.n)
         memcpy(list->items, items.items, items.n * sizeof *list->items);
-    *out = rzj_of_list(RZJ_LIST, list);
+    *out = rz_j_of_list(RZJ_LIST, list);
     return true;
 }
 
-static bool filter_first(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_first(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items;
+    struct rz_j_list items;
     if (call->self.kind == RZJ_GEN && !call->self.u.list->poison) { /* takes one only */
-        struct rzj_list *gen = call->self.u.list;
+        struct rz_j_list *gen = call->self.u.list;
         if (gen->pos < gen->n) {
             *out = gen->items[gen->pos++];
             return true;
         }
-    } else if (!rzj_items(c, call->self, &items)) {
+    } else if (!rz_j_items(c, call->self, &items)) {
         return false;
     } else if (items.n) {
         *out = items.items[0];
         return true;
     }
-    return rzj_undefined(c, "No first item, sequence was empty.", out);
+    return rz_j_undefined(c, "No first item, sequence was empty.", out);
 }
 
-static bool filter_last(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_last(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items;
+    struct rz_j_list items;
     if (call->self.kind == RZJ_GEN)
-        return rzj_fail(c, "'%s' object is not reversible", rzj_type_name(call->self));
-    if (!rzj_items(c, call->self, &items))
+        return rz_j_fail(c, "'%s' object is not reversible", rz_j_type_name(call->self));
+    if (!rz_j_items(c, call->self, &items))
         return false;
     if (!items.n)
-        return rzj_undefined(c, "No last item, sequence was empty.", out);
+        return rz_j_undefined(c, "No last item, sequence was empty.", out);
     *out = items.items[items.n - 1];
     return true;
 }
 
-static bool filter_items(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_items(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list none = {0};
-    struct rzj_value view;
-    struct rzj_call method = {.self = call->self};
+    struct rz_j_list none = {0};
+    struct rz_j_value view;
+    struct rz_j_call method = {.self = call->self};
     if (call->self.kind == RZJ_UNDEF)
         return new_gen(c, &none, NULL, out);
     if (call->self.kind != RZJ_DICT) {
         none.poison = "Can only get item pairs from a mapping.";
         return new_gen(c, &none, NULL, out);
     }
-    return rzj_find_method(call->self, "items", 5)->fn(c, &method, &view) &&
+    return rz_j_find_method(call->self, "items", 5)->fn(c, &method, &view) &&
            new_gen(c, view.u.list, NULL, out);
 }
 
-static bool filter_join(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_join(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_value separator = rzj_cstr("");
-    struct rzj_list items;
-    if ((call->a[0].kind != RZJ_ABSENT && !rzj_to_str(c, call->a[0], &separator)) ||
-        !rzj_items(c, call->self, &items))
+    struct rz_j_value separator = rz_j_cstr("");
+    struct rz_j_list items;
+    if ((call->a[0].kind != RZJ_ABSENT && !rz_j_to_str(c, call->a[0], &separator)) ||
+        !rz_j_items(c, call->self, &items))
         return false;
     struct rz_buf b;
     bool ok = true;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
     for (uint32_t i = 0; ok && i < items.n; i++) {
-        struct rzj_value v;
+        struct rz_j_value v;
         if (i)
             rz_buf_add(&b, separator.u.s, separator.len);
         ok = !b.failed &&
-             rzj_attribute_path(c, items.items[i],
-                                rzj_truth(call->a[1]) || call->a[1].kind == RZJ_INT ? call->a[1]
-                                                                                    : rzj_none(),
-                                (struct rzj_value){0}, &v) &&
-             rzj_charge_bytes(c, separator.len) && rzj_add_str(c, &b, v);
+             rz_j_attribute_path(c, items.items[i],
+                                 rz_j_truth(call->a[1]) || call->a[1].kind == RZJ_INT ? call->a[1]
+                                                                                      : rz_j_none(),
+                                 (struct rz_j_value){0}, &v) &&
+             rz_j_charge_bytes(c, separator.len) && rz_j_add_str(c, &b, v);
     }
-    return rzj_take(c, ok || b.failed, &b, out);
+    return rz_j_take(c, ok || b.failed, &b, out);
 }
 
-static bool reverse_str(struct rzj_ctx *c, struct rzj_value s, struct rzj_value *out)
+static bool reverse_str(struct rz_j_ctx *c, struct rz_j_value s, struct rz_j_value *out)
 {
-    struct rzj_value bounds[3] = {rzj_none(), rzj_none(), rzj_int(-1)};
-    return rzj_getslice(c, s, bounds, out);
+    struct rz_j_value bounds[3] = {rz_j_none(), rz_j_none(), rz_j_int(-1)};
+    return rz_j_getslice(c, s, bounds, out);
 }
 
-static bool filter_reverse(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_reverse(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items;
+    struct rz_j_list items;
     if (call->self.kind == RZJ_STR)
         return reverse_str(c, call->self, out);
-    if (!rzj_items(c, call->self, &items))
+    if (!rz_j_items(c, call->self, &items))
         return false;
-    struct rzj_list *list = rzj_list_new(c, items.n);
+    struct rz_j_list *list = rz_j_list_new(c, items.n);
     if (!list)
         return false;
     for (uint32_t i = 0; i < items.n; i++)
         list->items[i] = items.items[items.n - 1 - i];
     if (call->self.kind != RZJ_GEN)
         return new_gen(c, list, "list_reverseiterator", out);
-    *out = rzj_of_list(RZJ_LIST, list); /* what cannot be reversed lazily becomes a list */
+    *out = rz_j_of_list(RZJ_LIST, list); /* what cannot be reversed lazily becomes a list */
     return true;
 }
 
-static bool filter_sum(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_sum(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items;
-    struct rzj_value sum = call->a[1].kind == RZJ_ABSENT ? rzj_int(0) : call->a[1];
-    if (!rzj_items(c, call->self, &items))
+    struct rz_j_list items;
+    struct rz_j_value sum = call->a[1].kind == RZJ_ABSENT ? rz_j_int(0) : call->a[1];
+    if (!rz_j_items(c, call->self, &items))
         return false;
     if (sum.kind == RZJ_STR)
-        return rzj_fail(c, "sum() can't sum strings");
+        return rz_j_fail(c, "sum() can't sum strings");
     for (uint32_t i = 0; i < items.n; i++) {
-        struct rzj_value v;
-        if (!rzj_attribute_path(c, items.items[i], call->a[0], (struct rzj_value){0}, &v) ||
-            !rzj_charge(c, 1) || !rzj_binary(c, RZJ_OP_ADD, sum, v, &sum))
+        struct rz_j_value v;
+        if (!rz_j_attribute_path(c, items.items[i], call->a[0], (struct rz_j_value){0}, &v) ||
+            !rz_j_charge(c, 1) || !rz_j_binary(c, RZJ_OP_ADD, sum, v, &sum))
             return false;
     }
     *out = sum;
@@ -323,37 +323,37 @@ static bool filter_sum(struct rzj_ctx *c, struct rzj_call *call, struct rzj_valu
 /* What batch and slice cut out of their input: items from..to, then n_fill times fill. */
 struct cut {
     uint32_t from, to, n_fill;
-    struct rzj_value fill;
+    struct rz_j_value fill;
 };
 
-static bool push_cut(struct rzj_ctx *c, const struct rzj_list *items, const struct cut *cut,
-                     struct rzj_list *result, uint32_t *cap)
+static bool push_cut(struct rz_j_ctx *c, const struct rz_j_list *items, const struct cut *cut,
+                     struct rz_j_list *result, uint32_t *cap)
 {
-    struct rzj_list *part = rzj_list_new(c, (size_t)(cut->to - cut->from) + cut->n_fill);
+    struct rz_j_list *part = rz_j_list_new(c, (size_t)(cut->to - cut->from) + cut->n_fill);
     if (!part)
         return false;
     for (uint32_t i = 0; i < part->n; i++)
         part->items[i] = cut->from + i < cut->to ? items->items[cut->from + i] : cut->fill;
-    return rzj_list_push(c, result, cap, rzj_of_list(RZJ_LIST, part));
+    return rz_j_list_push(c, result, cap, rz_j_of_list(RZJ_LIST, part));
 }
 
-static bool has_fill(struct rzj_value fill)
+static bool has_fill(struct rz_j_value fill)
 {
     return fill.kind != RZJ_ABSENT && fill.kind != RZJ_NONE;
 }
 
-static bool filter_batch(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_batch(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items, result = {0};
+    struct rz_j_list items, result = {0};
     struct cut cut = {.fill = call->a[1]};
     uint32_t cap = 0;
     int64_t size;
-    if (!rzj_is_iterable(call->self))
+    if (!rz_j_is_iterable(call->self))
         return lazy_failure(c, call->self, out);
-    if (!rzj_items(c, call->self, &items) || !rzj_arg_int(c, call->a[0], 1, &size))
+    if (!rz_j_items(c, call->self, &items) || !rz_j_arg_int(c, call->a[0], 1, &size))
         return false;
     if (size > (int64_t)items.n + RZJ_MAX_RANGE)
-        return rzj_fail(c, "batch: the size is too large");
+        return rz_j_fail(c, "batch: the size is too large");
     /* Jinja2 starts a new batch whenever the last one has exactly that size */
     if (size == 0 && items.n && !push_cut(c, &items, &cut, &result, &cap))
         return false;
@@ -370,20 +370,20 @@ static bool filter_batch(struct rzj_ctx *c, struct rzj_call *call, struct rzj_va
     return new_gen(c, &result, NULL, out);
 }
 
-static bool filter_slice(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_slice(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items, result = {0};
+    struct rz_j_list items, result = {0};
     struct cut cut = {.fill = call->a[1]};
     uint32_t cap = 0;
     int64_t n;
-    if (!rzj_is_iterable(call->self))
+    if (!rz_j_is_iterable(call->self))
         return lazy_failure(c, call->self, out);
-    if (!rzj_items(c, call->self, &items) || !rzj_arg_int(c, call->a[0], 1, &n))
+    if (!rz_j_items(c, call->self, &items) || !rz_j_arg_int(c, call->a[0], 1, &n))
         return false;
     if (n == 0)
-        return rzj_fail(c, "integer division or modulo by zero");
+        return rz_j_fail(c, "integer division or modulo by zero");
     if (n > RZJ_MAX_RANGE)
-        return rzj_fail(c, "slice: too many slices");
+        return rz_j_fail(c, "slice: too many slices");
     for (int64_t i = 0; i < n; i++, cut.from = cut.to) {
         bool is_longer = i < items.n % n;
         cut.to = cut.from + (uint32_t)(items.n / n) + is_longer;
@@ -394,31 +394,31 @@ static bool filter_slice(struct rzj_ctx *c, struct rzj_call *call, struct rzj_va
     return new_gen(c, &result, NULL, out);
 }
 
-static bool filter_unique(struct rzj_ctx *c, struct rzj_call *call, struct rzj_value *out)
+static bool filter_unique(struct rz_j_ctx *c, struct rz_j_call *call, struct rz_j_value *out)
 {
-    struct rzj_list items, result = {0};
+    struct rz_j_list items, result = {0};
     uint32_t cap = 0;
-    struct rzj_dict *seen = rzj_dict_new(c, 0);
-    if (!rzj_is_iterable(call->self))
+    struct rz_j_dict *seen = rz_j_dict_new(c, 0);
+    if (!rz_j_is_iterable(call->self))
         return lazy_failure(c, call->self, out);
-    if (!seen || !rzj_items(c, call->self, &items))
+    if (!seen || !rz_j_items(c, call->self, &items))
         return false;
     for (uint32_t i = 0; i < items.n; i++) {
-        struct rzj_value key, *found;
-        if (!rzj_attribute_path(c, items.items[i], call->a[1], (struct rzj_value){0}, &key) ||
-            (!rzj_truth(call->a[0]) && !rzj_ignore_case(c, key, &key)) ||
-            !rzj_dict_get(c, seen, key, &found))
+        struct rz_j_value key, *found;
+        if (!rz_j_attribute_path(c, items.items[i], call->a[1], (struct rz_j_value){0}, &key) ||
+            (!rz_j_truth(call->a[0]) && !rz_j_ignore_case(c, key, &key)) ||
+            !rz_j_dict_get(c, seen, key, &found))
             return false;
         if (found)
             continue;
-        if (!rzj_dict_set(c, seen, key, rzj_none()) ||
-            !rzj_list_push(c, &result, &cap, items.items[i]))
+        if (!rz_j_dict_set(c, seen, key, rz_j_none()) ||
+            !rz_j_list_push(c, &result, &cap, items.items[i]))
             return false;
     }
     return new_gen(c, &result, NULL, out);
 }
 
-const struct rzj_builtin rzj_seq_filters[] = {
+const struct rz_j_builtin rz_j_seq_filters[] = {
     {"batch", filter_batch, "linecount,fill_with", 1},
     {"count", filter_length, NULL, 0},
     {"first", filter_first, NULL, 0},

@@ -25,10 +25,10 @@ struct spec {
 };
 
 /* Appends text within the field's width; sign_len: bytes that "=" puts before the filling. */
-static bool add_padded(struct rzj_ctx *c, struct rz_buf *b, const struct rz_buf *text,
+static bool add_padded(struct rz_j_ctx *c, struct rz_buf *b, const struct rz_buf *text,
                        size_t sign_len, const struct spec *spec)
 {
-    int64_t n = (int64_t)rzj_text_count(text->data, text->len);
+    int64_t n = (int64_t)rz_j_text_count(text->data, text->len);
     int64_t total = spec->width > n ? spec->width - n : 0, left = total;
     if (spec->align == '<')
         left = 0;
@@ -39,12 +39,12 @@ static bool add_padded(struct rzj_ctx *c, struct rz_buf *b, const struct rz_buf 
     else
         sign_len = 0;
     for (int64_t i = 0; i < left; i++)
-        rzj_add_code_point(b, spec->fill ? spec->fill : ' ');
+        rz_j_add_code_point(b, spec->fill ? spec->fill : ' ');
     if (text->len > sign_len)
         rz_buf_add(b, text->data + sign_len, text->len - sign_len);
     for (int64_t i = left; i < total; i++)
-        rzj_add_code_point(b, spec->fill ? spec->fill : ' ');
-    return rzj_charge_bytes(c, (size_t)total * 8 + text->len);
+        rz_j_add_code_point(b, spec->fill ? spec->fill : ' ');
+    return rz_j_charge_bytes(c, (size_t)total * 8 + text->len);
 }
 
 /* ---------------------------------------------------------------- numbers */
@@ -118,13 +118,13 @@ static size_t add_double(struct rz_buf *text, double f, const struct spec *spec)
     if (!isfinite(f))
         rz_buf_str(&digits, isnan(f) ? (upper ? "NAN" : "nan") : upper ? "INF" : "inf");
     else if (!spec->type && spec->precision < 0)
-        rzj_add_float(&digits, f);
+        rz_j_add_float(&digits, f);
     else
-        rzj_add_float_as(&digits, percent ? f * 100 : f,
-                         !spec->type ? 'g'
-                         : upper     ? (char)(type - 32)
-                                     : type,
-                         spec->precision < 0 ? 6 : (int)spec->precision, spec->alternate);
+        rz_j_add_float_as(&digits, percent ? f * 100 : f,
+                          !spec->type ? 'g'
+                          : upper     ? (char)(type - 32)
+                                      : type,
+                          spec->precision < 0 ? 6 : (int)spec->precision, spec->alternate);
     if (percent)
         rz_buf_char(&digits, '%');
     if (spec->grouped && digits.data)
@@ -139,20 +139,20 @@ static size_t add_double(struct rz_buf *text, double f, const struct spec *spec)
 /* ---------------------------------------------------------------- format % args */
 
 struct percent {
-    struct rzj_ctx *c;
-    struct rzj_value format, args;
+    struct rz_j_ctx *c;
+    struct rz_j_value format, args;
     size_t i;       /* in format */
     uint32_t i_arg; /* in args, when they are a tuple */
     struct rz_buf *out;
 };
 
-static bool next_arg(struct percent *p, struct rzj_value *v)
+static bool next_arg(struct percent *p, struct rz_j_value *v)
 {
-    *v = rzj_none();
+    *v = rz_j_none();
     bool is_tuple = p->args.kind == RZJ_TUPLE;
     uint32_t n = is_tuple ? p->args.u.list->n : 1;
     if (p->i_arg >= n)
-        return rzj_fail(p->c, "not enough arguments for format string");
+        return rz_j_fail(p->c, "not enough arguments for format string");
     *v = is_tuple ? p->args.u.list->items[p->i_arg] : p->args;
     p->i_arg++;
     return true;
@@ -164,7 +164,7 @@ static char peek(const struct percent *p)
 }
 
 /* (name): the argument comes from a mapping. */
-static bool named_arg(struct percent *p, struct rzj_value *v)
+static bool named_arg(struct percent *p, struct rz_j_value *v)
 {
     size_t from = ++p->i, depth = 1;
     for (; p->i < p->format.len; p->i++) {
@@ -174,15 +174,15 @@ static bool named_arg(struct percent *p, struct rzj_value *v)
             break;
     }
     if (depth)
-        return rzj_fail(p->c, "incomplete format key");
-    struct rzj_value *found;
+        return rz_j_fail(p->c, "incomplete format key");
+    struct rz_j_value *found;
     if (p->args.kind != RZJ_DICT)
-        return rzj_fail(p->c, "format requires a mapping");
-    if (!rzj_dict_get(p->c, p->args.u.dict, rzj_str(p->format.u.s + from, p->i - from), &found))
+        return rz_j_fail(p->c, "format requires a mapping");
+    if (!rz_j_dict_get(p->c, p->args.u.dict, rz_j_str(p->format.u.s + from, p->i - from), &found))
         return false;
     if (!found)
-        return rzj_fail(p->c, "the mapping has no key '%.*s'",
-                        p->i - from < 60 ? (int)(p->i - from) : 60, p->format.u.s + from);
+        return rz_j_fail(p->c, "the mapping has no key '%.*s'",
+                         p->i - from < 60 ? (int)(p->i - from) : 60, p->format.u.s + from);
     *v = *found;
     p->i++;
     return true;
@@ -191,19 +191,19 @@ static bool named_arg(struct percent *p, struct rzj_value *v)
 /* Digits, or * for the next argument. */
 static bool read_count(struct percent *p, int64_t *count)
 {
-    struct rzj_value v;
+    struct rz_j_value v;
     if (peek(p) == '*') {
         p->i++;
         if (!next_arg(p, &v))
             return false;
         if (v.kind != RZJ_INT)
-            return rzj_fail(p->c, "* wants int");
+            return rz_j_fail(p->c, "* wants int");
         *count = v.u.i;
     } else {
         for (*count = 0; peek(p) >= '0' && peek(p) <= '9' && *count <= MAX_WIDTH; p->i++)
             *count = *count * 10 + (peek(p) - '0');
     }
-    return (*count <= MAX_WIDTH && *count >= -MAX_WIDTH) || rzj_fail(p->c, "width too large");
+    return (*count <= MAX_WIDTH && *count >= -MAX_WIDTH) || rz_j_fail(p->c, "width too large");
 }
 
 static bool read_flags(struct percent *p, struct spec *spec)
@@ -240,38 +240,38 @@ static bool read_flags(struct percent *p, struct spec *spec)
         spec->fill = '0';
         spec->align = '=';
     }
-    return spec->type != '\0' || rzj_fail(p->c, "incomplete format");
+    return spec->type != '\0' || rz_j_fail(p->c, "incomplete format");
 }
 
-static bool percent_char(struct percent *p, struct rzj_value v, struct rz_buf *text)
+static bool percent_char(struct percent *p, struct rz_j_value v, struct rz_buf *text)
 {
     int64_t i = 0;
-    if (v.kind == RZJ_STR && rzj_text_count(v.u.s, v.len) == 1)
+    if (v.kind == RZJ_STR && rz_j_text_count(v.u.s, v.len) == 1)
         return rz_buf_add(text, v.u.s, v.len);
-    if (!rzj_is_int(v, &i) || i < 0 || i > 0x10FFFF || (i >= 0xD800 && i <= 0xDFFF))
-        return rzj_fail(p->c, "%%c requires int or char");
-    return rzj_add_code_point(text, (uint32_t)i);
+    if (!rz_j_is_int(v, &i) || i < 0 || i > 0x10FFFF || (i >= 0xD800 && i <= 0xDFFF))
+        return rz_j_fail(p->c, "%%c requires int or char");
+    return rz_j_add_code_point(text, (uint32_t)i);
 }
 
-static bool percent_number(struct percent *p, struct rzj_value v, struct spec *spec,
+static bool percent_number(struct percent *p, struct rz_j_value v, struct spec *spec,
                            struct rz_buf *text, size_t *sign_len)
 {
     int64_t i;
     double f;
     if (v.kind == RZJ_UNDEF && !strchr("oxX", spec->type))
-        return rzj_fail_undefined(p->c, v);
-    if (!rzj_is_number(v, &f))
-        return rzj_fail(p->c, "%%%c format: a real number is required, not %s", spec->type,
-                        rzj_type_name(v));
+        return rz_j_fail_undefined(p->c, v);
+    if (!rz_j_is_number(v, &f))
+        return rz_j_fail(p->c, "%%%c format: a real number is required, not %s", spec->type,
+                         rz_j_type_name(v));
     if (spec->precision > MAX_PRECISION && strchr("eEfFgG", spec->type))
-        return rzj_fail(p->c, "precision too large");
+        return rz_j_fail(p->c, "precision too large");
     if (strchr("eEfFgG", spec->type)) {
         *sign_len = add_double(text, f, spec);
         return true;
     }
-    if (!rzj_is_int(v, &i)) {
+    if (!rz_j_is_int(v, &i)) {
         if (strchr("oxX", spec->type) || !(f > -0x1p63 && f < 0x1p63))
-            return rzj_fail(p->c, "%%%c format: an integer is required", spec->type);
+            return rz_j_fail(p->c, "%%%c format: an integer is required", spec->type);
         i = (int64_t)f;
     }
     *sign_len = add_int(text, i, spec, spec->precision);
@@ -281,7 +281,7 @@ static bool percent_number(struct percent *p, struct rzj_value v, struct spec *s
 /* One conversion after its %. */
 static bool convert(struct percent *p)
 {
-    struct rzj_value v = {0};
+    struct rz_j_value v = {0};
     struct spec spec = {0};
     struct rz_buf text;
     size_t sign_len = 0;
@@ -294,14 +294,14 @@ static bool convert(struct percent *p)
     if (spec.type == '%')
         return rz_buf_char(p->out, '%');
     if (!strchr("srdiuoxXeEfFgGc", spec.type) || (uint8_t)spec.type >= 0x80)
-        return rzj_fail(p->c, "unsupported format character");
+        return rz_j_fail(p->c, "unsupported format character");
     if (!named && !next_arg(p, &v))
         return false;
     rz_buf_init(&text, RZJ_MAX_STRING_BYTES);
     if (spec.type == 's' || spec.type == 'r') {
-        ok = spec.type == 's' ? rzj_add_str(p->c, &text, v) : rzj_add_repr(p->c, &text, v);
+        ok = spec.type == 's' ? rz_j_add_str(p->c, &text, v) : rz_j_add_repr(p->c, &text, v);
         if (ok && spec.precision >= 0)
-            text.len = rzj_text_offset(text.data, text.len, (size_t)spec.precision);
+            text.len = rz_j_text_offset(text.data, text.len, (size_t)spec.precision);
     } else if (spec.type == 'c') {
         ok = percent_char(p, v, &text);
     } else {
@@ -312,8 +312,8 @@ static bool convert(struct percent *p)
     return ok;
 }
 
-bool rzj_percent(struct rzj_ctx *c, struct rzj_value format, struct rzj_value args,
-                 struct rzj_value *out)
+bool rz_j_percent(struct rz_j_ctx *c, struct rz_j_value format, struct rz_j_value args,
+                  struct rz_j_value *out)
 {
     struct rz_buf b;
     struct percent p = {.c = c, .format = format, .args = args, .out = &b};
@@ -326,39 +326,39 @@ bool rzj_percent(struct rzj_ctx *c, struct rzj_value format, struct rzj_value ar
         p.i += plain;
         if (percent) {
             p.i++;
-            ok = convert(&p) && rzj_charge(c, 1);
+            ok = convert(&p) && rz_j_charge(c, 1);
         }
     }
     bool takes_all = args.kind == RZJ_DICT || args.kind == RZJ_LIST || args.kind == RZJ_UNDEF;
     uint32_t n_args = args.kind == RZJ_TUPLE ? args.u.list->n : takes_all ? 0 : 1;
     if (ok && p.i_arg < n_args)
-        ok = rzj_fail(c, "not all arguments converted during string formatting");
-    return rzj_take(c, ok, &b, out);
+        ok = rz_j_fail(c, "not all arguments converted during string formatting");
+    return rz_j_take(c, ok, &b, out);
 }
 
 /* ---------------------------------------------------------------- str.format */
 
 struct formatter {
-    struct rzj_ctx *c;
-    const struct rzj_args *args;
+    struct rz_j_ctx *c;
+    const struct rz_j_args *args;
     uint32_t n_auto;
     bool is_auto, is_manual;
     struct rz_buf *out;
 };
 
-static bool field_root(struct formatter *f, const char *s, size_t len, struct rzj_value *v)
+static bool field_root(struct formatter *f, const char *s, size_t len, struct rz_j_value *v)
 {
-    *v = rzj_none();
+    *v = rz_j_none();
     int64_t index = f->n_auto;
-    bool overflow, digits = len == 0 || rzj_parse_int(s, len, 10, &index, &overflow);
+    bool overflow, digits = len == 0 || rz_j_parse_int(s, len, 10, &index, &overflow);
     if (digits) {
         f->is_auto |= len == 0;
         f->is_manual |= len != 0;
         f->n_auto += len == 0;
         if (f->is_auto && f->is_manual)
-            return rzj_fail(f->c, "cannot switch between automatic and manual field numbering");
+            return rz_j_fail(f->c, "cannot switch between automatic and manual field numbering");
         if (index < 0 || index >= f->args->n_pos)
-            return rzj_fail(f->c, "replacement index out of range");
+            return rz_j_fail(f->c, "replacement index out of range");
         *v = f->args->pos[index];
         return true;
     }
@@ -367,11 +367,11 @@ static bool field_root(struct formatter *f, const char *s, size_t len, struct rz
             *v = f->args->kw[i].value;
             return true;
         }
-    return rzj_fail(f->c, "format: no argument is named '%.*s'", len < 60 ? (int)len : 60, s);
+    return rz_j_fail(f->c, "format: no argument is named '%.*s'", len < 60 ? (int)len : 60, s);
 }
 
 /* name.attribute[item] ... */
-static bool field_value(struct formatter *f, const char *s, size_t len, struct rzj_value *v)
+static bool field_value(struct formatter *f, const char *s, size_t len, struct rz_j_value *v)
 {
     size_t i = 0, n;
     while (i < len && s[i] != '.' && s[i] != '[')
@@ -385,13 +385,13 @@ static bool field_value(struct formatter *f, const char *s, size_t len, struct r
             i++;
         n = (size_t)(s + i - part);
         if (!n || (item && i == len))
-            return rzj_fail(f->c, "empty attribute in format string");
+            return rz_j_fail(f->c, "empty attribute in format string");
         int64_t index;
         bool overflow;
-        struct rzj_value key = rzj_str(part, n);
-        if (item && rzj_parse_int(part, n, 10, &index, &overflow))
-            key = rzj_int(index);
-        if (item ? !rzj_getitem(f->c, *v, key, v) : !rzj_getattr(f->c, *v, part, n, true, v))
+        struct rz_j_value key = rz_j_str(part, n);
+        if (item && rz_j_parse_int(part, n, 10, &index, &overflow))
+            key = rz_j_int(index);
+        if (item ? !rz_j_getitem(f->c, *v, key, v) : !rz_j_getattr(f->c, *v, part, n, true, v))
             return false;
         i += item;
     }
@@ -421,11 +421,11 @@ static char spec_char(const char *s, size_t len, size_t *i, const char *set)
 }
 
 /* [[fill]align][sign][#][0][width][,][.precision][type] */
-static bool read_spec(struct rzj_ctx *c, const char *s, size_t len, struct spec *spec)
+static bool read_spec(struct rz_j_ctx *c, const char *s, size_t len, struct spec *spec)
 {
     size_t i = 0, n = 0;
     *spec = (struct spec){.precision = -1};
-    uint32_t first = len ? rzj_text_at(s, len, &n) : 0;
+    uint32_t first = len ? rz_j_text_at(s, len, &n) : 0;
     if (len && n < len && is_align(s[n])) {
         spec->fill = first;
         i = n;
@@ -445,28 +445,28 @@ static bool read_spec(struct rzj_ctx *c, const char *s, size_t len, struct spec 
     if (i < len)
         spec->type = s[i++];
     return (i == len && spec->width <= MAX_WIDTH && spec->precision <= MAX_WIDTH) ||
-           rzj_fail(c, "invalid format specifier");
+           rz_j_fail(c, "invalid format specifier");
 }
 
 /* Everything but numbers. */
-static bool add_text_field(struct formatter *f, struct rzj_value v, const struct spec *spec,
+static bool add_text_field(struct formatter *f, struct rz_j_value v, const struct spec *spec,
                            struct rz_buf *text)
 {
     bool plain = v.kind == RZJ_STR || v.kind == RZJ_BOOL;
     bool has_spec = spec->width || spec->align || spec->precision >= 0 || spec->sign;
     if ((spec->type && (spec->type != 's' || v.kind != RZJ_STR)) || (plain && spec->align == '='))
-        return rzj_fail(f->c, "unknown format code for '%s'", rzj_type_name(v));
+        return rz_j_fail(f->c, "unknown format code for '%s'", rz_j_type_name(v));
     if (!plain && has_spec)
-        return rzj_fail(f->c, "unsupported format string passed to %s.__format__",
-                        rzj_type_name(v));
-    if (!rzj_add_str(f->c, text, v))
+        return rz_j_fail(f->c, "unsupported format string passed to %s.__format__",
+                         rz_j_type_name(v));
+    if (!rz_j_add_str(f->c, text, v))
         return false;
     if (spec->precision >= 0)
-        text->len = rzj_text_offset(text->data, text->len, (size_t)spec->precision);
+        text->len = rz_j_text_offset(text->data, text->len, (size_t)spec->precision);
     return true;
 }
 
-static bool add_field(struct formatter *f, struct rzj_value v, const struct spec *spec,
+static bool add_field(struct formatter *f, struct rz_j_value v, const struct spec *spec,
                       struct rz_buf *text, size_t *sign_len)
 {
     int64_t i = 0;
@@ -475,13 +475,13 @@ static bool add_field(struct formatter *f, struct rzj_value v, const struct spec
     bool has_spec = type || spec->width || spec->align || spec->sign || spec->grouped;
     bool is_int = v.kind == RZJ_INT || (v.kind == RZJ_BOOL && has_spec);
     if (is_int && (!type || strchr("dboxX", type))) {
-        rzj_is_int(v, &i);
+        rz_j_is_int(v, &i);
         *sign_len = add_int(text, i, spec, 0);
-        return spec->precision < 0 || rzj_fail(f->c, "precision not allowed for integers");
+        return spec->precision < 0 || rz_j_fail(f->c, "precision not allowed for integers");
     }
-    if (rzj_is_number(v, &d) && v.kind != RZJ_BOOL && (!type || strchr("eEfFgG%", type))) {
+    if (rz_j_is_number(v, &d) && v.kind != RZJ_BOOL && (!type || strchr("eEfFgG%", type))) {
         if (spec->precision > MAX_PRECISION)
-            return rzj_fail(f->c, "precision too large");
+            return rz_j_fail(f->c, "precision too large");
         *sign_len = add_double(text, d, spec);
         return true;
     }
@@ -492,7 +492,7 @@ static bool add_field(struct formatter *f, struct rzj_value v, const struct spec
 static bool field(struct formatter *f, const char *s, size_t len)
 {
     const char *colon = NULL, *bang = NULL;
-    struct rzj_value v;
+    struct rz_j_value v;
     struct spec spec;
     for (size_t i = 0; i < len && !colon; i++) {
         if (s[i] == ':')
@@ -508,10 +508,10 @@ static bool field(struct formatter *f, const char *s, size_t len)
         struct rz_buf b;
         char kind = n_head == n_name + 2 ? bang[1] : '\0';
         if (kind != 's' && kind != 'r')
-            return rzj_fail(f->c, "unknown conversion in a format field");
+            return rz_j_fail(f->c, "unknown conversion in a format field");
         rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
-        bool ok = kind == 's' ? rzj_add_str(f->c, &b, v) : rzj_add_repr(f->c, &b, v);
-        if (!rzj_take(f->c, ok, &b, &v))
+        bool ok = kind == 's' ? rz_j_add_str(f->c, &b, v) : rz_j_add_repr(f->c, &b, v);
+        if (!rz_j_take(f->c, ok, &b, &v))
             return false;
     }
     if (!read_spec(f->c, colon ? colon + 1 : s, colon ? len - n_head - 1 : 0, &spec))
@@ -521,7 +521,7 @@ static bool field(struct formatter *f, const char *s, size_t len)
     rz_buf_init(&text, RZJ_MAX_STRING_BYTES);
     bool ok = add_field(f, v, &spec, &text, &sign_len);
     double d;
-    if (!spec.align && rzj_is_number(v, &d))
+    if (!spec.align && rz_j_is_number(v, &d))
         spec.align = spec.zero ? '=' : '>';
     else if (!spec.align)
         spec.align = '<';
@@ -530,8 +530,8 @@ static bool field(struct formatter *f, const char *s, size_t len)
     return ok;
 }
 
-bool rzj_format(struct rzj_ctx *c, struct rzj_value format, const struct rzj_args *args,
-                struct rzj_value *out)
+bool rz_j_format(struct rz_j_ctx *c, struct rz_j_value format, const struct rz_j_args *args,
+                 struct rz_j_value *out)
 {
     struct rz_buf b;
     struct formatter f = {.c = c, .args = args, .out = &b};
@@ -544,17 +544,17 @@ bool rzj_format(struct rzj_ctx *c, struct rzj_value format, const struct rzj_arg
         } else if (i + 1 < format.len && s[i + 1] == s[i]) {
             rz_buf_char(&b, s[i++]);
         } else if (s[i] == '}') {
-            ok = rzj_fail(c, "single '}' encountered in format string");
+            ok = rz_j_fail(c, "single '}' encountered in format string");
         } else {
             const char *end = memchr(s + i, '}', format.len - i);
             if (!end)
-                ok = rzj_fail(c, "expected '}' before end of string");
+                ok = rz_j_fail(c, "expected '}' before end of string");
             else if (memchr(s + i + 1, '{', (size_t)(end - s) - i - 1))
-                ok = rzj_fail(c, "nested format fields are not supported");
+                ok = rz_j_fail(c, "nested format fields are not supported");
             else
                 ok = field(&f, s + i + 1, (size_t)(end - s) - i - 1);
             i = end ? (size_t)(end - s) : i;
         }
     }
-    return rzj_take(c, ok && rzj_charge_bytes(c, format.len), &b, out);
+    return rz_j_take(c, ok && rz_j_charge_bytes(c, format.len), &b, out);
 }

@@ -33,19 +33,20 @@ static void add_json_char(struct rz_buf *b, uint32_t ch, bool ensure_ascii)
         add_u16(b, 0xD800 + ((ch - 0x10000) >> 10));
         add_u16(b, 0xDC00 + ((ch - 0x10000) & 0x3FF));
     } else {
-        rzj_add_code_point(b, ch);
+        rz_j_add_code_point(b, ch);
     }
 }
 
-static bool add_json_str(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v, bool ensure_ascii)
+static bool add_json_str(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v,
+                         bool ensure_ascii)
 {
     rz_buf_char(b, '"');
     for (size_t i = 0, n; i < v.len; i += n) {
-        uint32_t ch = rzj_text_at(v.u.s + i, v.len - i, &n);
+        uint32_t ch = rz_j_text_at(v.u.s + i, v.len - i, &n);
         add_json_char(b, ch, ensure_ascii);
     }
     rz_buf_char(b, '"');
-    return rzj_charge_bytes(c, v.len);
+    return rz_j_charge_bytes(c, v.len);
 }
 
 static void add_json_float(struct rz_buf *b, double f)
@@ -55,16 +56,16 @@ static void add_json_float(struct rz_buf *b, double f)
     else if (isinf(f))
         rz_buf_str(b, f < 0 ? "-Infinity" : "Infinity");
     else
-        rzj_add_float(b, f);
+        rz_j_add_float(b, f);
 }
 
-static void add_text(struct rz_buf *b, struct rzj_value text)
+static void add_text(struct rz_buf *b, struct rz_j_value text)
 {
     rz_buf_add(b, text.u.s, text.len);
 }
 
 /* A new line before an element of a container at level (0: the outermost's elements are at 1). */
-static bool add_line(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_json_style *style,
+static bool add_line(struct rz_j_ctx *c, struct rz_buf *b, const struct rz_j_json_style *style,
                      unsigned level)
 {
     if (!style->is_indented)
@@ -72,21 +73,21 @@ static bool add_line(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_json_
     rz_buf_char(b, '\n');
     for (unsigned i = 0; i < level; i++)
         add_text(b, style->indent);
-    return rzj_charge_bytes(c, (size_t)level * style->indent.len);
+    return rz_j_charge_bytes(c, (size_t)level * style->indent.len);
 }
 
-static bool add_value(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v,
-                      const struct rzj_json_style *style, unsigned level);
+static bool add_value(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v,
+                      const struct rz_j_json_style *style, unsigned level);
 
-static bool add_key(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value key,
-                    const struct rzj_json_style *style)
+static bool add_key(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value key,
+                    const struct rz_j_json_style *style)
 {
     if (key.kind == RZJ_STR)
         return add_json_str(c, b, key, style->ensure_ascii);
     if (key.kind != RZJ_INT && key.kind != RZJ_BOOL && key.kind != RZJ_FLOAT &&
         key.kind != RZJ_NONE)
-        return rzj_fail(c, "tojson: keys must be str, int, float, bool or None, not %s",
-                        rzj_type_name(key));
+        return rz_j_fail(c, "tojson: keys must be str, int, float, bool or None, not %s",
+                         rz_j_type_name(key));
     rz_buf_char(b, '"');
     if (!add_value(c, b, key, style, 0))
         return false;
@@ -95,13 +96,13 @@ static bool add_key(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value key,
 }
 
 /* Positions of pairs in the order of their keys: an insertion sort, charged per comparison. */
-static bool sort_keys(struct rzj_ctx *c, const struct rzj_dict *d, uint32_t *order)
+static bool sort_keys(struct rz_j_ctx *c, const struct rz_j_dict *d, uint32_t *order)
 {
     for (uint32_t i = 0; i < d->n; i++) {
         uint32_t k = i;
         for (; k > 0; k--) {
             bool less;
-            if (!rzj_less(c, d->pairs[i].key, d->pairs[order[k - 1]].key, &less))
+            if (!rz_j_less(c, d->pairs[i].key, d->pairs[order[k - 1]].key, &less))
                 return false;
             if (!less)
                 break;
@@ -112,8 +113,8 @@ static bool sort_keys(struct rzj_ctx *c, const struct rzj_dict *d, uint32_t *ord
     return true;
 }
 
-static bool add_dict(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_dict *d,
-                     const struct rzj_json_style *style, unsigned level)
+static bool add_dict(struct rz_j_ctx *c, struct rz_buf *b, const struct rz_j_dict *d,
+                     const struct rz_j_json_style *style, unsigned level)
 {
     if (!d->n) {
         rz_buf_str(b, "{}");
@@ -121,11 +122,11 @@ static bool add_dict(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_dict 
     }
     uint32_t *order = NULL;
     if (style->sort_keys &&
-        (!(order = rzj_alloc(c, d->n, sizeof *order)) || !sort_keys(c, d, order)))
+        (!(order = rz_j_alloc(c, d->n, sizeof *order)) || !sort_keys(c, d, order)))
         return false;
     rz_buf_char(b, '{');
     for (uint32_t i = 0; i < d->n; i++) {
-        const struct rzj_pair *pair = &d->pairs[order ? order[i] : i];
+        const struct rz_j_pair *pair = &d->pairs[order ? order[i] : i];
         if (i)
             add_text(b, style->item_separator);
         if (!add_line(c, b, style, level + 1) || !add_key(c, b, pair->key, style))
@@ -140,8 +141,8 @@ static bool add_dict(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_dict 
     return true;
 }
 
-static bool add_list(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_list *list,
-                     const struct rzj_json_style *style, unsigned level)
+static bool add_list(struct rz_j_ctx *c, struct rz_buf *b, const struct rz_j_list *list,
+                     const struct rz_j_json_style *style, unsigned level)
 {
     if (!list->n) {
         rz_buf_str(b, "[]");
@@ -160,15 +161,15 @@ static bool add_list(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_list 
     return true;
 }
 
-static bool add_value(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v,
-                      const struct rzj_json_style *style, unsigned level)
+static bool add_value(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v,
+                      const struct rz_j_json_style *style, unsigned level)
 {
     bool ok = true;
     if (b->failed)
-        return rzj_fail(c, "a text longer than %zu bytes", b->max);
-    if (!rzj_charge(c, 1) || !rzj_enter(c))
+        return rz_j_fail(c, "a text longer than %zu bytes", b->max);
+    if (!rz_j_charge(c, 1) || !rz_j_enter(c))
         return false;
-    switch ((enum rzj_kind)v.kind) {
+    switch ((enum rz_j_kind)v.kind) {
     case RZJ_STR:
         ok = add_json_str(c, b, v, style->ensure_ascii);
         break;
@@ -192,55 +193,55 @@ static bool add_value(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v,
         ok = add_dict(c, b, v.u.dict, style, level);
         break;
     default:
-        ok = rzj_fail(c, "Object of type %s is not JSON serializable", rzj_type_name(v));
+        ok = rz_j_fail(c, "Object of type %s is not JSON serializable", rz_j_type_name(v));
     }
     c->depth--;
     return ok;
 }
 
-bool rzj_add_json(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v,
-                  const struct rzj_json_style *style)
+bool rz_j_add_json(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v,
+                   const struct rz_j_json_style *style)
 {
     return add_value(c, b, v, style, 0);
 }
 
 /* ---------------------------------------------------------------- reading */
 
-static bool from_json(struct rzj_ctx *c, json_t *json, struct rzj_value *out);
+static bool from_json(struct rz_j_ctx *c, json_t *json, struct rz_j_value *out);
 
-static bool from_array(struct rzj_ctx *c, json_t *json, struct rzj_value *out)
+static bool from_array(struct rz_j_ctx *c, json_t *json, struct rz_j_value *out)
 {
-    struct rzj_list *list = rzj_list_new(c, json_array_size(json));
+    struct rz_j_list *list = rz_j_list_new(c, json_array_size(json));
     if (!list)
         return false;
     for (uint32_t i = 0; i < list->n; i++)
         if (!from_json(c, json_array_get(json, i), &list->items[i]))
             return false;
-    *out = rzj_of_list(RZJ_LIST, list);
+    *out = rz_j_of_list(RZJ_LIST, list);
     return true;
 }
 
-static bool from_object(struct rzj_ctx *c, json_t *json, struct rzj_value *out)
+static bool from_object(struct rz_j_ctx *c, json_t *json, struct rz_j_value *out)
 {
-    struct rzj_dict *d = rzj_dict_new(c, json_object_size(json));
+    struct rz_j_dict *d = rz_j_dict_new(c, json_object_size(json));
     if (!d)
         return false;
     for (void *i = json_object_iter(json); i; i = json_object_iter_next(json, i)) {
-        struct rzj_value key, value;
+        struct rz_j_value key, value;
         const char *name = json_object_iter_key(i);
-        if (!rzj_new_str(c, name, strlen(name), &key) ||
-            !from_json(c, json_object_iter_value(i), &value) || !rzj_dict_set(c, d, key, value))
+        if (!rz_j_new_str(c, name, strlen(name), &key) ||
+            !from_json(c, json_object_iter_value(i), &value) || !rz_j_dict_set(c, d, key, value))
             return false;
     }
-    *out = rzj_of_dict(d);
+    *out = rz_j_of_dict(d);
     return true;
 }
 
-/* jansson refuses to nest deeper than 2048; rzj_enter is stricter. */
-static bool from_json(struct rzj_ctx *c, json_t *json, struct rzj_value *out)
+/* jansson refuses to nest deeper than 2048; rz_j_enter is stricter. */
+static bool from_json(struct rz_j_ctx *c, json_t *json, struct rz_j_value *out)
 {
     bool ok = true;
-    if (!rzj_enter(c))
+    if (!rz_j_enter(c))
         return false;
     switch (json_typeof(json)) {
     case JSON_OBJECT:
@@ -250,27 +251,27 @@ static bool from_json(struct rzj_ctx *c, json_t *json, struct rzj_value *out)
         ok = from_array(c, json, out);
         break;
     case JSON_STRING:
-        ok = rzj_new_str(c, json_string_value(json), json_string_length(json), out);
+        ok = rz_j_new_str(c, json_string_value(json), json_string_length(json), out);
         break;
     case JSON_INTEGER:
-        *out = rzj_int(json_integer_value(json));
+        *out = rz_j_int(json_integer_value(json));
         break;
     case JSON_REAL:
-        *out = rzj_float(json_real_value(json));
+        *out = rz_j_float(json_real_value(json));
         break;
     case JSON_TRUE:
     case JSON_FALSE:
-        *out = rzj_bool(json_is_true(json));
+        *out = rz_j_bool(json_is_true(json));
         break;
     case JSON_NULL:
-        *out = rzj_none();
+        *out = rz_j_none();
         break;
     }
     c->depth--;
     return ok;
 }
 
-static bool bad_json(struct rzj_ctx *c, const char *what)
+static bool bad_json(struct rz_j_ctx *c, const char *what)
 {
     c->status = rz_fail(c->err, RZ_EFORMAT, "%s: the variables are not a JSON object: %s",
                         c->t->name, what);
@@ -294,10 +295,10 @@ static size_t count_values(const char *json, size_t len)
     return n;
 }
 
-bool rzj_read_json(struct rzj_ctx *c, const char *json, size_t len, struct rzj_dict **out)
+bool rz_j_read_json(struct rz_j_ctx *c, const char *json, size_t len, struct rz_j_dict **out)
 {
     json_error_t error;
-    struct rzj_value v = {0};
+    struct rz_j_value v = {0};
     if (len > RZJ_MAX_JSON_BYTES)
         return bad_json(c, "longer than 16 MiB");
     if (count_values(json, len) > RZJ_MAX_JSON_VALUES)

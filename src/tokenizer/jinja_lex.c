@@ -18,12 +18,12 @@ struct lexer {
     const char *s;
     size_t len, pos;
     bool line_starting; /* the text before pos ends a line, or there is none */
-    struct rzj_token *tokens;
+    struct rz_j_token *tokens;
     size_t n, cap;
     rz_error *err;
 };
 
-void rzj_position(const struct rz_template *t, size_t offset, unsigned *line, unsigned *column)
+void rz_j_position(const struct rz_template *t, size_t offset, unsigned *line, unsigned *column)
 {
     *line = *column = 1;
     for (size_t i = 0; i < offset && i < t->len; i++) {
@@ -36,8 +36,8 @@ void rzj_position(const struct rz_template *t, size_t offset, unsigned *line, un
     }
 }
 
-rz_status rzj_fail_at(const struct rz_template *t, size_t offset, rz_error *err, const char *format,
-                      ...)
+rz_status rz_j_fail_at(const struct rz_template *t, size_t offset, rz_error *err,
+                       const char *format, ...)
 {
     char sentence[RZ_ERROR_TEXT_MAX];
     va_list args;
@@ -45,15 +45,15 @@ rz_status rzj_fail_at(const struct rz_template *t, size_t offset, rz_error *err,
     vsnprintf(sentence, sizeof sentence, format, args);
     va_end(args);
     unsigned line, column;
-    rzj_position(t, offset, &line, &column);
+    rz_j_position(t, offset, &line, &column);
     return rz_fail(err, RZ_EFORMAT, "%s:%u:%u: %s", t->name, line, column, sentence);
 }
 
-static rz_status add(struct lexer *x, enum rzj_token_kind kind, size_t from, size_t to)
+static rz_status add(struct lexer *x, enum rz_j_token_kind kind, size_t from, size_t to)
 {
     if (x->n == x->cap) {
         size_t cap = x->cap * 2 + 64;
-        struct rzj_token *tokens = rz_arena_alloc(&x->t->arena, cap, sizeof *tokens);
+        struct rz_j_token *tokens = rz_arena_alloc(&x->t->arena, cap, sizeof *tokens);
         if (!tokens)
             return rz_fail_nomem(x->err, cap * sizeof *tokens, "a template's tokens");
         if (x->n)
@@ -61,10 +61,10 @@ static rz_status add(struct lexer *x, enum rzj_token_kind kind, size_t from, siz
         x->tokens = tokens;
         x->cap = cap;
     }
-    x->tokens[x->n++] = (struct rzj_token){.kind = (uint8_t)kind,
-                                           .offset = (uint32_t)from,
-                                           .len = (uint32_t)(to - from),
-                                           .text = x->s + from};
+    x->tokens[x->n++] = (struct rz_j_token){.kind = (uint8_t)kind,
+                                            .offset = (uint32_t)from,
+                                            .len = (uint32_t)(to - from),
+                                            .text = x->s + from};
     return RZ_OK;
 }
 
@@ -82,7 +82,7 @@ static bool starts(const struct lexer *x, size_t i, const char *text)
 static size_t skip_space(const struct lexer *x, size_t i)
 {
     size_t n;
-    while (i < x->len && rzj_is_space(rzj_text_at(x->s + i, x->len - i, &n)))
+    while (i < x->len && rz_j_is_space(rz_j_text_at(x->s + i, x->len - i, &n)))
         i += n;
     return i;
 }
@@ -107,7 +107,7 @@ static rz_status add_text(struct lexer *x, size_t from, size_t to, char sign, bo
     if (sign == '-') {
         const char *s = x->s + from;
         size_t len = to - from;
-        rzj_strip_right(&s, &len, NULL, 0);
+        rz_j_strip_right(&s, &len, NULL, 0);
         to = from + len;
     } else if (sign != '+' && !is_print) {
         size_t line = to;
@@ -134,7 +134,7 @@ static rz_status lex_comment(struct lexer *x, size_t begin)
             return RZ_OK;
         }
     }
-    return rzj_fail_at(x->t, begin, x->err, "this comment has no end \"#}\"");
+    return rz_j_fail_at(x->t, begin, x->err, "this comment has no end \"#}\"");
 }
 
 /* If the tag whose inside starts at i is {% raw %}, the offset after it, else 0. A raw tag does
@@ -167,7 +167,7 @@ static rz_status lex_raw(struct lexer *x, size_t begin)
         after(x, end);
         return RZ_OK;
     }
-    return rzj_fail_at(x->t, begin, x->err, "this raw block has no endraw");
+    return rz_j_fail_at(x->t, begin, x->err, "this raw block has no endraw");
 }
 
 /* ---------------------------------------------------------------- inside of a tag */
@@ -255,7 +255,7 @@ static rz_status lex_string(struct lexer *x)
             return RZ_OK;
         }
     }
-    return rzj_fail_at(x->t, from, x->err, "this string has no closing quote");
+    return rz_j_fail_at(x->t, from, x->err, "this string has no closing quote");
 }
 
 static const struct {
@@ -287,15 +287,15 @@ static rz_status lex_operator(struct lexer *x, struct brackets *b)
             n = strlen(operators[i].text);
         }
     if (!op)
-        return rzj_fail_at(x->t, x->pos, x->err, "unexpected character in a tag");
+        return rz_j_fail_at(x->t, x->pos, x->err, "unexpected character in a tag");
     if (op == RZJ_OP_LPAREN || op == RZJ_OP_LBRACKET || op == RZJ_OP_LBRACE) {
         if (b->n == RZJ_MAX_NESTING)
-            return rzj_fail_at(x->t, x->pos, x->err, "more than %d brackets are open",
-                               RZJ_MAX_NESTING);
+            return rz_j_fail_at(x->t, x->pos, x->err, "more than %d brackets are open",
+                                RZJ_MAX_NESTING);
         b->open[b->n++] = (uint8_t)(op + 1); /* the closing operator follows the opening one */
     } else if (op == RZJ_OP_RPAREN || op == RZJ_OP_RBRACKET || op == RZJ_OP_RBRACE) {
         if (b->n == 0 || b->open[b->n - 1] != op)
-            return rzj_fail_at(x->t, x->pos, x->err, "unexpected \"%c\"", x->s[x->pos]);
+            return rz_j_fail_at(x->t, x->pos, x->err, "unexpected \"%c\"", x->s[x->pos]);
         b->n--;
     }
     RZ_TRY(add(x, RZJ_T_OP, x->pos, x->pos + n));
@@ -348,7 +348,7 @@ static rz_status lex_tag(struct lexer *x, bool is_print)
     return RZ_OK; /* the parser says what is missing */
 }
 
-rz_status rzj_lex(struct rz_template *t, struct rzj_token **tokens, rz_error *err)
+rz_status rz_j_lex(struct rz_template *t, struct rz_j_token **tokens, rz_error *err)
 {
     struct lexer x = {.t = t, .s = t->source, .len = t->len, .line_starting = true, .err = err};
     while (x.pos < x.len) {

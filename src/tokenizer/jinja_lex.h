@@ -4,7 +4,7 @@
 
 #include "tokenizer/jinja_ast.h"
 
-enum rzj_token_kind {
+enum rz_j_token_kind {
     RZJ_T_END, /* of the template */
     RZJ_T_DATA,
     RZJ_T_PRINT_BEGIN,
@@ -18,7 +18,7 @@ enum rzj_token_kind {
     RZJ_T_OP
 };
 
-enum rzj_op {
+enum rz_j_op {
     RZJ_OP_NONE,
     RZJ_OP_ADD,
     RZJ_OP_SUB,
@@ -50,18 +50,18 @@ enum rzj_op {
     RZJ_OP_NOT_IN
 };
 
-struct rzj_token {
-    uint8_t kind; /* enum rzj_token_kind */
-    uint8_t op;   /* enum rzj_op */
+struct rz_j_token {
+    uint8_t kind; /* enum rz_j_token_kind */
+    uint8_t op;   /* enum rz_j_op */
     uint32_t offset, len;
     const char *text; /* borrowed from the template's source */
 };
 
 /* All tokens, in the template's arena, the last one RZJ_T_END. */
-RZ_MUST_USE rz_status rzj_lex(struct rz_template *t, struct rzj_token **tokens, rz_error *err);
+RZ_MUST_USE rz_status rz_j_lex(struct rz_template *t, struct rz_j_token **tokens, rz_error *err);
 
 /* A failure at an offset of the source: "name:line:column: sentence". */
-rz_status rzj_fail_at(const struct rz_template *t, size_t offset, rz_error *err, const char *format,
-                      ...) __attribute__((format(printf, 4, 5)));
+rz_status rz_j_fail_at(const struct rz_template *t, size_t offset, rz_error *err,
+                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -30,7 +30,7 @@ static bool hex_escape(const char *s, size_t len, size_t n_digits, struct rz_buf
     }
     if (c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
         return false;
-    return rzj_add_code_point(b, c);
+    return rz_j_add_code_point(b, c);
 }
 
 /* One escape at s (after the backslash); *used its length. Unknown ones stay as written. */
@@ -54,14 +54,14 @@ static bool unescape_one(const char *s, size_t len, size_t *used, struct rz_buf 
         for (; i < 3 && i < len && s[i] >= '0' && s[i] <= '7'; i++)
             c = c * 8 + (uint32_t)(s[i] - '0');
         *used = i;
-        return rzj_add_code_point(b, c);
+        return rz_j_add_code_point(b, c);
     }
     if (s[0] == 'N')
         return false; /* \N{NAME} would need the table of names */
     return rz_buf_char(b, '\\') && rz_buf_char(b, s[0]);
 }
 
-static bool unescape(struct rzj_parser *p, const struct rzj_token *t, struct rz_buf *b)
+static bool unescape(struct rz_j_parser *p, const struct rz_j_token *t, struct rz_buf *b)
 {
     for (size_t i = 0; i < t->len;) {
         const char *slash = memchr(t->text + i, '\\', t->len - i);
@@ -72,7 +72,7 @@ static bool unescape(struct rzj_parser *p, const struct rzj_token *t, struct rz_
             break;
         size_t used = 1;
         if (i + 1 >= t->len || !unescape_one(t->text + i + 1, t->len - i - 1, &used, b)) {
-            rzj_p_fail(p, t->offset + 1 + i, "invalid escape in a string");
+            rz_j_p_fail(p, t->offset + 1 + i, "invalid escape in a string");
             return false;
         }
         i += 1 + used;
@@ -80,51 +80,51 @@ static bool unescape(struct rzj_parser *p, const struct rzj_token *t, struct rz_
     return true;
 }
 
-struct rzj_node *rzj_p_string(struct rzj_parser *p)
+struct rz_j_node *rz_j_p_string(struct rz_j_parser *p)
 {
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_CONST, rzj_p_now(p)->offset);
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_CONST, rz_j_p_now(p)->offset);
     struct rz_buf b;
     rz_buf_init(&b, RZJ_MAX_SOURCE_BYTES * 4u);
     bool ok = n != NULL;
-    while (ok && rzj_p_now(p)->kind == RZJ_T_STRING)
+    while (ok && rz_j_p_now(p)->kind == RZJ_T_STRING)
         ok = unescape(p, &p->tokens[p->i++], &b);
     if (ok) {
         char *copy = rz_arena_strdup(&p->t->arena, b.data, b.len);
         if (b.failed || !copy)
-            ok = rzj_p_fail(p, n->offset, "out of memory for a string") != NULL;
+            ok = rz_j_p_fail(p, n->offset, "out of memory for a string") != NULL;
         else
-            n->value = rzj_str(copy, b.len);
+            n->value = rz_j_str(copy, b.len);
     }
     rz_buf_fini(&b);
     return ok ? n : NULL;
 }
 
-struct rzj_node *rzj_p_number(struct rzj_parser *p)
+struct rz_j_node *rz_j_p_number(struct rz_j_parser *p)
 {
-    const struct rzj_token *t = &p->tokens[p->i++];
-    struct rzj_node *n = rzj_p_node(p, RZJ_N_CONST, t->offset);
+    const struct rz_j_token *t = &p->tokens[p->i++];
+    struct rz_j_node *n = rz_j_p_node(p, RZJ_N_CONST, t->offset);
     if (!n)
         return NULL;
     bool overflow = false;
     int64_t i = 0;
     double f = 0;
     if (t->kind == RZJ_T_FLOAT) {
-        if (!rzj_parse_float(t->text, t->len, &f))
-            return rzj_p_fail(p, t->offset, "malformed number");
-        n->value = rzj_float(f);
+        if (!rz_j_parse_float(t->text, t->len, &f))
+            return rz_j_p_fail(p, t->offset, "malformed number");
+        n->value = rz_j_float(f);
     } else {
         int base =
             t->len > 1 && t->text[0] == '0' && t->text[1] > '9' && t->text[1] != '_' ? 0 : 10;
-        if (!rzj_parse_int(t->text, t->len, base, &i, &overflow))
-            return rzj_p_fail(p, t->offset,
-                              overflow ? "this integer does not fit in 64 bits"
-                                       : "malformed number");
-        n->value = rzj_int(i);
+        if (!rz_j_parse_int(t->text, t->len, base, &i, &overflow))
+            return rz_j_p_fail(p, t->offset,
+                               overflow ? "this integer does not fit in 64 bits"
+                                        : "malformed number");
+        n->value = rz_j_int(i);
     }
     return n;
 }
 
-bool rzj_p_constant(const struct rzj_token *t, struct rzj_value *v)
+bool rz_j_p_constant(const struct rz_j_token *t, struct rz_j_value *v)
 {
     static const struct {
         const char *name;
@@ -134,7 +134,7 @@ bool rzj_p_constant(const struct rzj_token *t, struct rzj_value *v)
                   {"False", RZJ_BOOL, false}, {"none", RZJ_NONE, false}, {"None", RZJ_NONE, false}};
     for (size_t i = 0; i < RZ_ARRAY_LEN(consts); i++)
         if (t->len == strlen(consts[i].name) && memcmp(t->text, consts[i].name, t->len) == 0) {
-            *v = (struct rzj_value){.kind = consts[i].kind, .u.b = consts[i].b};
+            *v = (struct rz_j_value){.kind = consts[i].kind, .u.b = consts[i].b};
             return true;
         }
     return false;

@@ -9,32 +9,33 @@
 
 #include <math.h>
 
-static bool overflow(struct rzj_ctx *c)
+static bool overflow(struct rz_j_ctx *c)
 {
-    return rzj_fail(c, "integer overflow: a result does not fit in 64 bits");
+    return rz_j_fail(c, "integer overflow: a result does not fit in 64 bits");
 }
 
-static bool bad_operands(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct rzj_value b)
+static bool bad_operands(struct rz_j_ctx *c, enum rz_j_op op, struct rz_j_value a,
+                         struct rz_j_value b)
 {
     static const char *const names[] = {
         [RZJ_OP_ADD] = "+",       [RZJ_OP_SUB] = "-", [RZJ_OP_MUL] = "*", [RZJ_OP_DIV] = "/",
         [RZJ_OP_FLOORDIV] = "//", [RZJ_OP_MOD] = "%", [RZJ_OP_POW] = "**"};
     if (a.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, a);
+        return rz_j_fail_undefined(c, a);
     if (b.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, b);
-    return rzj_fail(c, "unsupported operand types for %s: '%s' and '%s'", names[op],
-                    rzj_type_name(a), rzj_type_name(b));
+        return rz_j_fail_undefined(c, b);
+    return rz_j_fail(c, "unsupported operand types for %s: '%s' and '%s'", names[op],
+                     rz_j_type_name(a), rz_j_type_name(b));
 }
 
 /* ---------------------------------------------------------------- numbers */
 
-static bool int_power(struct rzj_ctx *c, int64_t base, int64_t exponent, struct rzj_value *out)
+static bool int_power(struct rz_j_ctx *c, int64_t base, int64_t exponent, struct rz_j_value *out)
 {
     if (exponent < 0) {
         if (base == 0)
-            return rzj_fail(c, "0 cannot be raised to a negative power");
-        *out = rzj_float(pow((double)base, (double)exponent));
+            return rz_j_fail(c, "0 cannot be raised to a negative power");
+        *out = rz_j_float(pow((double)base, (double)exponent));
         return true;
     }
     int64_t result = 1;
@@ -45,27 +46,27 @@ static bool int_power(struct rzj_ctx *c, int64_t base, int64_t exponent, struct 
     for (; exponent > 0; exponent--)
         if (__builtin_mul_overflow(result, base, &result))
             return overflow(c);
-    *out = rzj_int(result);
+    *out = rz_j_int(result);
     return true;
 }
 
-static bool int_divide(struct rzj_ctx *c, enum rzj_op op, int64_t a, int64_t b,
-                       struct rzj_value *out)
+static bool int_divide(struct rz_j_ctx *c, enum rz_j_op op, int64_t a, int64_t b,
+                       struct rz_j_value *out)
 {
     if (b == 0)
-        return rzj_fail(c, "%s by zero",
-                        op == RZJ_OP_DIV   ? "division"
-                        : op == RZJ_OP_MOD ? "integer modulo"
-                                           : "integer division or modulo");
+        return rz_j_fail(c, "%s by zero",
+                         op == RZJ_OP_DIV   ? "division"
+                         : op == RZJ_OP_MOD ? "integer modulo"
+                                            : "integer division or modulo");
     if (op == RZJ_OP_DIV) {
-        *out = rzj_float((double)a / (double)b);
+        *out = rz_j_float((double)a / (double)b);
         return true;
     }
     if (b == -1) { /* INT64_MIN / -1 would trap */
         int64_t negated;
         if (__builtin_sub_overflow((int64_t)0, a, &negated) && op == RZJ_OP_FLOORDIV)
             return overflow(c);
-        *out = rzj_int(op == RZJ_OP_MOD ? 0 : negated);
+        *out = rz_j_int(op == RZJ_OP_MOD ? 0 : negated);
         return true;
     }
     int64_t quotient = a / b, rest = a % b;
@@ -73,11 +74,12 @@ static bool int_divide(struct rzj_ctx *c, enum rzj_op op, int64_t a, int64_t b,
         quotient--;
         rest += b;
     }
-    *out = rzj_int(op == RZJ_OP_MOD ? rest : quotient);
+    *out = rz_j_int(op == RZJ_OP_MOD ? rest : quotient);
     return true;
 }
 
-static bool int_op(struct rzj_ctx *c, enum rzj_op op, int64_t a, int64_t b, struct rzj_value *out)
+static bool int_op(struct rz_j_ctx *c, enum rz_j_op op, int64_t a, int64_t b,
+                   struct rz_j_value *out)
 {
     int64_t r = 0;
     bool over = false;
@@ -96,7 +98,7 @@ static bool int_op(struct rzj_ctx *c, enum rzj_op op, int64_t a, int64_t b, stru
     default:
         return int_divide(c, op, a, b, out);
     }
-    *out = rzj_int(r);
+    *out = rz_j_int(r);
     return over ? overflow(c) : true;
 }
 
@@ -116,45 +118,46 @@ static double float_floordiv(double a, double b)
     return quotient - whole > 0.5 ? whole + 1 : whole;
 }
 
-static bool float_power(struct rzj_ctx *c, double a, double b, struct rzj_value *out)
+static bool float_power(struct rz_j_ctx *c, double a, double b, struct rz_j_value *out)
 {
     if (a == 0 && b < 0)
-        return rzj_fail(c, "0.0 cannot be raised to a negative power");
+        return rz_j_fail(c, "0.0 cannot be raised to a negative power");
     if (a < 0 && isfinite(a) && isfinite(b) && floor(b) != b)
-        return rzj_fail(c, "a negative number to a fractional power is complex");
+        return rz_j_fail(c, "a negative number to a fractional power is complex");
     double r = pow(a, b);
     if (isinf(r) && isfinite(a) && isfinite(b))
-        return rzj_fail(c, "a power's result is too large for a float");
-    *out = rzj_float(r);
+        return rz_j_fail(c, "a power's result is too large for a float");
+    *out = rz_j_float(r);
     return true;
 }
 
-static bool float_op(struct rzj_ctx *c, enum rzj_op op, double a, double b, struct rzj_value *out)
+static bool float_op(struct rz_j_ctx *c, enum rz_j_op op, double a, double b,
+                     struct rz_j_value *out)
 {
     bool divides = op == RZJ_OP_DIV || op == RZJ_OP_FLOORDIV || op == RZJ_OP_MOD;
     if (divides && b == 0)
-        return rzj_fail(c, "float %s",
-                        op == RZJ_OP_DIV   ? "division by zero"
-                        : op == RZJ_OP_MOD ? "modulo"
-                                           : "floor division by zero");
+        return rz_j_fail(c, "float %s",
+                         op == RZJ_OP_DIV   ? "division by zero"
+                         : op == RZJ_OP_MOD ? "modulo"
+                                            : "floor division by zero");
     switch (op) {
     case RZJ_OP_ADD:
-        *out = rzj_float(a + b);
+        *out = rz_j_float(a + b);
         return true;
     case RZJ_OP_SUB:
-        *out = rzj_float(a - b);
+        *out = rz_j_float(a - b);
         return true;
     case RZJ_OP_MUL:
-        *out = rzj_float(a * b);
+        *out = rz_j_float(a * b);
         return true;
     case RZJ_OP_DIV:
-        *out = rzj_float(a / b);
+        *out = rz_j_float(a / b);
         return true;
     case RZJ_OP_FLOORDIV:
-        *out = rzj_float(float_floordiv(a, b));
+        *out = rz_j_float(float_floordiv(a, b));
         return true;
     case RZJ_OP_MOD:
-        *out = rzj_float(float_mod(a, b));
+        *out = rz_j_float(float_mod(a, b));
         return true;
     default:
         return float_power(c, a, b, out);
@@ -163,40 +166,42 @@ static bool float_op(struct rzj_ctx *c, enum rzj_op op, double a, double b, stru
 
 /* ---------------------------------------------------------------- sequences */
 
-static bool join_lists(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b,
-                       struct rzj_value *out)
+static bool join_lists(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b,
+                       struct rz_j_value *out)
 {
     uint32_t n = a.u.list->n;
-    struct rzj_list *list = rzj_list_new(c, (size_t)n + b.u.list->n);
+    struct rz_j_list *list = rz_j_list_new(c, (size_t)n + b.u.list->n);
     if (!list)
         return false;
     if (n)
         memcpy(list->items, a.u.list->items, n * sizeof *list->items);
     if (b.u.list->n)
         memcpy(list->items + n, b.u.list->items, b.u.list->n * sizeof *list->items);
-    *out = rzj_of_list(a.kind, list);
+    *out = rz_j_of_list(a.kind, list);
     return true;
 }
 
-static bool repeat_str(struct rzj_ctx *c, struct rzj_value s, int64_t times, struct rzj_value *out)
+static bool repeat_str(struct rz_j_ctx *c, struct rz_j_value s, int64_t times,
+                       struct rz_j_value *out)
 {
     uint64_t len;
     if (times < 0)
         times = 0;
     if (__builtin_mul_overflow((uint64_t)s.len, (uint64_t)times, &len) ||
         len > RZJ_MAX_STRING_BYTES)
-        return rzj_fail(c, "a repeated string is longer than %d bytes", RZJ_MAX_STRING_BYTES);
-    char *text = rzj_alloc(c, len, 1);
-    if (!text || !rzj_charge_bytes(c, len))
+        return rz_j_fail(c, "a repeated string is longer than %d bytes", RZJ_MAX_STRING_BYTES);
+    char *text = rz_j_alloc(c, len, 1);
+    if (!text || !rz_j_charge_bytes(c, len))
         return false;
     for (uint64_t i = 0; s.len && i < len; i += s.len)
         memcpy(text + i, s.u.s, s.len);
-    *out = rzj_str(text, len);
+    *out = rz_j_str(text, len);
     out->markup = s.markup;
-    return rzj_charge(c, s.len ? (uint64_t)times / 8 : 0);
+    return rz_j_charge(c, s.len ? (uint64_t)times / 8 : 0);
 }
 
-static bool repeat_list(struct rzj_ctx *c, struct rzj_value v, int64_t times, struct rzj_value *out)
+static bool repeat_list(struct rz_j_ctx *c, struct rz_j_value v, int64_t times,
+                        struct rz_j_value *out)
 {
     uint32_t n = v.u.list->n;
     uint64_t total;
@@ -204,26 +209,26 @@ static bool repeat_list(struct rzj_ctx *c, struct rzj_value v, int64_t times, st
         times = 0;
     if (__builtin_mul_overflow((uint64_t)n, (uint64_t)times, &total))
         return overflow(c);
-    struct rzj_list *list = rzj_list_new(c, total);
+    struct rz_j_list *list = rz_j_list_new(c, total);
     if (!list)
         return false;
     for (uint64_t i = 0; n && i < total; i += n)
         memcpy(list->items + i, v.u.list->items, n * sizeof *list->items);
-    *out = rzj_of_list(v.kind, list);
+    *out = rz_j_of_list(v.kind, list);
     return true;
 }
 
 /* *done is false if the operands are not a sequence and a count. */
-static bool repeat(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, struct rzj_value *out,
-                   bool *done)
+static bool repeat(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b,
+                   struct rz_j_value *out, bool *done)
 {
     int64_t times;
-    if (rzj_is_int(a, &times)) {
-        struct rzj_value swap = a;
+    if (rz_j_is_int(a, &times)) {
+        struct rz_j_value swap = a;
         a = b;
         b = swap;
     }
-    *done = rzj_is_int(b, &times);
+    *done = rz_j_is_int(b, &times);
     if (*done && a.kind == RZJ_STR)
         return repeat_str(c, a, times, out);
     if (*done && (a.kind == RZJ_LIST || a.kind == RZJ_TUPLE))
@@ -232,14 +237,14 @@ static bool repeat(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, st
     return true;
 }
 
-bool rzj_escape(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
+bool rz_j_escape(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_value *out)
 {
     if (v.kind == RZJ_STR && v.markup) {
         *out = v;
         return true;
     }
-    struct rzj_value s;
-    if (!rzj_to_str(c, v, &s))
+    struct rz_j_value s;
+    if (!rz_j_to_str(c, v, &s))
         return false;
     struct rz_buf b;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
@@ -254,124 +259,124 @@ bool rzj_escape(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
         else
             rz_buf_char(&b, s.u.s[i]);
     }
-    bool ok = rzj_take(c, rzj_charge_bytes(c, s.len), &b, out);
+    bool ok = rz_j_take(c, rz_j_charge_bytes(c, s.len), &b, out);
     out->markup = true;
     return ok;
 }
 
-static bool add_strings(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b,
-                        struct rzj_value *out)
+static bool add_strings(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b,
+                        struct rz_j_value *out)
 {
     bool markup = a.markup || b.markup;
-    if (markup && (!rzj_escape(c, a, &a) || !rzj_escape(c, b, &b)))
+    if (markup && (!rz_j_escape(c, a, &a) || !rz_j_escape(c, b, &b)))
         return false;
-    if (!rzj_concat(c, a, b, out))
+    if (!rz_j_concat(c, a, b, out))
         return false;
     out->markup = markup;
     return true;
 }
 
-bool rzj_binary(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct rzj_value b,
-                struct rzj_value *out)
+bool rz_j_binary(struct rz_j_ctx *c, enum rz_j_op op, struct rz_j_value a, struct rz_j_value b,
+                 struct rz_j_value *out)
 {
     int64_t i, k;
     double f, g;
     bool done = false;
-    if (rzj_is_int(a, &i) && rzj_is_int(b, &k))
+    if (rz_j_is_int(a, &i) && rz_j_is_int(b, &k))
         return int_op(c, op, i, k, out);
-    if (rzj_is_number(a, &f) && rzj_is_number(b, &g))
+    if (rz_j_is_number(a, &f) && rz_j_is_number(b, &g))
         return float_op(c, op, f, g, out);
     if (op == RZJ_OP_ADD && a.kind == RZJ_STR && b.kind == RZJ_STR)
         return add_strings(c, a, b, out);
     if (op == RZJ_OP_ADD && a.kind == b.kind && (a.kind == RZJ_LIST || a.kind == RZJ_TUPLE))
         return join_lists(c, a, b, out);
     if (op == RZJ_OP_MOD && a.kind == RZJ_STR)
-        return rzj_percent(c, a, b, out);
+        return rz_j_percent(c, a, b, out);
     if (op == RZJ_OP_MUL && !repeat(c, a, b, out, &done))
         return false;
     return done || bad_operands(c, op, a, b);
 }
 
-bool rzj_negate(struct rzj_ctx *c, unsigned sign, struct rzj_value a, struct rzj_value *out)
+bool rz_j_negate(struct rz_j_ctx *c, unsigned sign, struct rz_j_value a, struct rz_j_value *out)
 {
     int64_t i;
     if (a.kind == RZJ_FLOAT) {
-        *out = rzj_float(sign == RZJ_N_NEG ? -a.u.f : a.u.f);
+        *out = rz_j_float(sign == RZJ_N_NEG ? -a.u.f : a.u.f);
         return true;
     }
     if (a.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, a);
-    if (!rzj_is_int(a, &i))
-        return rzj_fail(c, "a sign cannot stand before '%s'", rzj_type_name(a));
+        return rz_j_fail_undefined(c, a);
+    if (!rz_j_is_int(a, &i))
+        return rz_j_fail(c, "a sign cannot stand before '%s'", rz_j_type_name(a));
     if (sign == RZJ_N_NEG && __builtin_sub_overflow((int64_t)0, i, &i))
         return overflow(c);
-    *out = rzj_int(i);
+    *out = rz_j_int(i);
     return true;
 }
 
 /* ---------------------------------------------------------------- comparison */
 
-bool rzj_contains(struct rzj_ctx *c, struct rzj_value container, struct rzj_value v, bool *out)
+bool rz_j_contains(struct rz_j_ctx *c, struct rz_j_value container, struct rz_j_value v, bool *out)
 {
     *out = false;
     if (container.kind == RZJ_STR) {
         if (v.kind != RZJ_STR)
-            return rzj_fail(c, "'in <string>' requires a string on its left, not %s",
-                            rzj_type_name(v));
-        *out = rzj_text_find(container.u.s, container.len, v.u.s, v.len, 0) != SIZE_MAX;
-        return rzj_charge_bytes(c, container.len);
+            return rz_j_fail(c, "'in <string>' requires a string on its left, not %s",
+                             rz_j_type_name(v));
+        *out = rz_j_text_find(container.u.s, container.len, v.u.s, v.len, 0) != SIZE_MAX;
+        return rz_j_charge_bytes(c, container.len);
     }
     if (container.kind == RZJ_DICT) {
-        struct rzj_value *found;
-        bool ok = rzj_dict_get(c, container.u.dict, v, &found);
+        struct rz_j_value *found;
+        bool ok = rz_j_dict_get(c, container.u.dict, v, &found);
         *out = found != NULL;
         return ok;
     }
-    struct rzj_list items;
-    if (!rzj_is_iterable(container))
-        return rzj_fail(c, "argument of type '%s' is not iterable", rzj_type_name(container));
-    if (!rzj_items(c, container, &items))
+    struct rz_j_list items;
+    if (!rz_j_is_iterable(container))
+        return rz_j_fail(c, "argument of type '%s' is not iterable", rz_j_type_name(container));
+    if (!rz_j_items(c, container, &items))
         return false;
     for (uint32_t i = 0; i < items.n && !*out; i++)
-        if (!rzj_equal(c, items.items[i], v, out))
+        if (!rz_j_equal(c, items.items[i], v, out))
             return false;
     return true;
 }
 
-bool rzj_compare(struct rzj_ctx *c, enum rzj_op op, struct rzj_value a, struct rzj_value b,
-                 bool *out)
+bool rz_j_compare(struct rz_j_ctx *c, enum rz_j_op op, struct rz_j_value a, struct rz_j_value b,
+                  bool *out)
 {
     double f;
     bool ok = true;
     *out = false;
-    if (op >= RZJ_OP_GT && op <= RZJ_OP_LE && rzj_is_number(a, &f) && rzj_is_number(b, &f)) {
-        int order = rzj_number_order(a, b);
+    if (op >= RZJ_OP_GT && op <= RZJ_OP_LE && rz_j_is_number(a, &f) && rz_j_is_number(b, &f)) {
+        int order = rz_j_number_order(a, b);
         *out = order != 2 && (op == RZJ_OP_GT   ? order > 0
                               : op == RZJ_OP_GE ? order >= 0
                               : op == RZJ_OP_LT ? order < 0
                                                 : order <= 0);
-        return rzj_charge(c, 1);
+        return rz_j_charge(c, 1);
     }
     switch (op) {
     case RZJ_OP_EQ:
-        return rzj_equal(c, a, b, out);
+        return rz_j_equal(c, a, b, out);
     case RZJ_OP_NE:
-        ok = rzj_equal(c, a, b, out);
+        ok = rz_j_equal(c, a, b, out);
         break;
     case RZJ_OP_LT:
-        return rzj_less(c, a, b, out);
+        return rz_j_less(c, a, b, out);
     case RZJ_OP_GT:
-        return rzj_less(c, b, a, out);
+        return rz_j_less(c, b, a, out);
     case RZJ_OP_LE:
-        ok = rzj_less(c, b, a, out);
+        ok = rz_j_less(c, b, a, out);
         break;
     case RZJ_OP_GE:
-        ok = rzj_less(c, a, b, out);
+        ok = rz_j_less(c, a, b, out);
         break;
     case RZJ_OP_IN:
-        return rzj_contains(c, b, a, out);
+        return rz_j_contains(c, b, a, out);
     default:
-        ok = rzj_contains(c, b, a, out);
+        ok = rz_j_contains(c, b, a, out);
         break;
     }
     *out = !*out;

@@ -6,72 +6,72 @@
 
 #include "tokenizer/jinja_lex.h"
 
-struct rzj_parser {
+struct rz_j_parser {
     struct rz_template *t;
-    const struct rzj_token *tokens;
+    const struct rz_j_token *tokens;
     size_t i;
     uint32_t opener;  /* offset of the innermost tag around this point */
     unsigned depth;   /* of nested expressions and blocks, at most RZJ_MAX_NESTING */
     unsigned n_loops; /* for loops around this point, within the same macro */
     bool soft;        /* inside of an if: unknown filters and tests fail only when reached */
-    struct rzj_node **macros; /* the macros and call blocks around this point */
+    struct rz_j_node **macros; /* the macros and call blocks around this point */
     unsigned n_macros;
     const char **names; /* interned; an open-addressing table */
     size_t n_names, cap_names;
-    const struct rzj_node *unknown; /* the first filter or test that does not exist */
+    const struct rz_j_node *unknown; /* the first filter or test that does not exist */
     rz_status status;
     rz_error *err;
 };
 
 /* A list of nodes under construction. */
-struct rzj_nodes {
-    struct rzj_node **data;
+struct rz_j_nodes {
+    struct rz_j_node **data;
     uint32_t n, cap;
 };
 
-struct rzj_node *rzj_p_fail(struct rzj_parser *p, size_t offset, const char *format, ...)
+struct rz_j_node *rz_j_p_fail(struct rz_j_parser *p, size_t offset, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* "unexpected ..., expected what". */
-struct rzj_node *rzj_p_unexpected(struct rzj_parser *p, const char *what);
-struct rzj_node *rzj_p_node(struct rzj_parser *p, enum rzj_node_kind kind, size_t offset);
-bool rzj_p_push(struct rzj_parser *p, struct rzj_nodes *list, struct rzj_node *n);
-void rzj_p_list(struct rzj_node *n, const struct rzj_nodes *list);
-const char *rzj_p_intern(struct rzj_parser *p, const char *s, size_t len);
+struct rz_j_node *rz_j_p_unexpected(struct rz_j_parser *p, const char *what);
+struct rz_j_node *rz_j_p_node(struct rz_j_parser *p, enum rz_j_node_kind kind, size_t offset);
+bool rz_j_p_push(struct rz_j_parser *p, struct rz_j_nodes *list, struct rz_j_node *n);
+void rz_j_p_list(struct rz_j_node *n, const struct rz_j_nodes *list);
+const char *rz_j_p_intern(struct rz_j_parser *p, const char *s, size_t len);
 /* Counts one more level of nesting; pair with p->depth-- on success. */
-bool rzj_p_enter(struct rzj_parser *p);
+bool rz_j_p_enter(struct rz_j_parser *p);
 
-static inline const struct rzj_token *rzj_p_now(const struct rzj_parser *p)
+static inline const struct rz_j_token *rz_j_p_now(const struct rz_j_parser *p)
 {
     return &p->tokens[p->i];
 }
 
-bool rzj_p_is_op(const struct rzj_parser *p, enum rzj_op op);
-bool rzj_p_is_name(const struct rzj_parser *p, const char *name);
-bool rzj_p_skip_op(struct rzj_parser *p, enum rzj_op op);
-bool rzj_p_skip_name(struct rzj_parser *p, const char *name);
-bool rzj_p_expect_op(struct rzj_parser *p, enum rzj_op op, const char *what);
+bool rz_j_p_is_op(const struct rz_j_parser *p, enum rz_j_op op);
+bool rz_j_p_is_name(const struct rz_j_parser *p, const char *name);
+bool rz_j_p_skip_op(struct rz_j_parser *p, enum rz_j_op op);
+bool rz_j_p_skip_name(struct rz_j_parser *p, const char *name);
+bool rz_j_p_expect_op(struct rz_j_parser *p, enum rz_j_op op, const char *what);
 
 /* Literals at the current token; adjacent strings are one. */
-struct rzj_node *rzj_p_string(struct rzj_parser *p);
-struct rzj_node *rzj_p_number(struct rzj_parser *p);
+struct rz_j_node *rz_j_p_string(struct rz_j_parser *p);
+struct rz_j_node *rz_j_p_number(struct rz_j_parser *p);
 /* true, false, none and their capitalized forms. */
-bool rzj_p_constant(const struct rzj_token *t, struct rzj_value *v);
+bool rz_j_p_constant(const struct rz_j_token *t, struct rz_j_value *v);
 
 /* Expressions. with_if false: no inline if at the top level. */
-struct rzj_node *rzj_p_expression(struct rzj_parser *p, bool with_if);
+struct rz_j_node *rz_j_p_expression(struct rz_j_parser *p, bool with_if);
 
-enum rzj_tuple_flag {
+enum rz_j_tuple_flag {
     RZJ_TUPLE_PRIMARY = 1,  /* elements are primaries: an assignment's target */
     RZJ_TUPLE_NO_IF = 2,    /* elements without inline if */
     RZJ_TUPLE_PARENS = 4,   /* within parentheses: may be empty */
     RZJ_TUPLE_NAMESPACE = 8 /* elements may be name.attribute */
 };
-struct rzj_node *rzj_p_tuple(struct rzj_parser *p, unsigned flags);
+struct rz_j_node *rz_j_p_tuple(struct rz_j_parser *p, unsigned flags);
 /* A target of set or for: names, tuples of names, name.attribute if so flagged. */
-struct rzj_node *rzj_p_target(struct rzj_parser *p, unsigned flags);
+struct rz_j_node *rz_j_p_target(struct rz_j_parser *p, unsigned flags);
 /* A plain name that may be assigned, or NULL. */
-const char *rzj_p_target_name(struct rzj_parser *p, uint32_t *len);
+const char *rz_j_p_target_name(struct rz_j_parser *p, uint32_t *len);
 /* Filters after n; inline_first: the first comes without its pipe (filter blocks). */
-struct rzj_node *rzj_p_filters(struct rzj_parser *p, struct rzj_node *n, bool inline_first);
+struct rz_j_node *rz_j_p_filters(struct rz_j_parser *p, struct rz_j_node *n, bool inline_first);
 
 #endif

@@ -16,8 +16,8 @@ static void add_repr_char(struct rz_buf *b, uint32_t ch, char quote)
         rz_buf_str(b, "\\r");
     } else if (ch == '\t') {
         rz_buf_str(b, "\\t");
-    } else if (rzj_is_printable(ch)) {
-        rzj_add_code_point(b, ch);
+    } else if (rz_j_is_printable(ch)) {
+        rz_j_add_code_point(b, ch);
     } else if (ch < 0x100) {
         rz_buf_printf(b, "\\x%02" PRIx32, ch);
     } else if (ch < 0x10000) {
@@ -27,7 +27,7 @@ static void add_repr_char(struct rz_buf *b, uint32_t ch, char quote)
     }
 }
 
-static bool add_repr_str(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
+static bool add_repr_str(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v)
 {
     bool has_single = v.len && memchr(v.u.s, '\'', v.len);
     char quote = has_single && !memchr(v.u.s, '"', v.len) ? '"' : '\'';
@@ -35,23 +35,23 @@ static bool add_repr_str(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v
         rz_buf_str(b, "Markup(");
     rz_buf_char(b, quote);
     for (size_t i = 0, n; i < v.len; i += n)
-        add_repr_char(b, rzj_text_at(v.u.s + i, v.len - i, &n), quote);
+        add_repr_char(b, rz_j_text_at(v.u.s + i, v.len - i, &n), quote);
     rz_buf_char(b, quote);
     if (v.markup)
         rz_buf_char(b, ')');
-    return rzj_charge_bytes(c, v.len);
+    return rz_j_charge_bytes(c, v.len);
 }
 
-static bool add_items(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_list *list,
+static bool add_items(struct rz_j_ctx *c, struct rz_buf *b, const struct rz_j_list *list,
                       const char *open, const char *close)
 {
-    if (!rzj_enter(c))
+    if (!rz_j_enter(c))
         return false;
     rz_buf_str(b, open);
     for (uint32_t i = 0; i < list->n; i++) {
         if (i)
             rz_buf_str(b, ", ");
-        if (!rzj_charge(c, 1) || !rzj_add_repr(c, b, list->items[i]))
+        if (!rz_j_charge(c, 1) || !rz_j_add_repr(c, b, list->items[i]))
             return false;
     }
     rz_buf_str(b, close);
@@ -59,18 +59,18 @@ static bool add_items(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_list
     return true;
 }
 
-static bool add_repr_dict(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_dict *d)
+static bool add_repr_dict(struct rz_j_ctx *c, struct rz_buf *b, const struct rz_j_dict *d)
 {
-    if (!rzj_enter(c))
+    if (!rz_j_enter(c))
         return false;
     rz_buf_char(b, '{');
     for (uint32_t i = 0; i < d->n; i++) {
         if (i)
             rz_buf_str(b, ", ");
-        if (!rzj_charge(c, 1) || !rzj_add_repr(c, b, d->pairs[i].key))
+        if (!rz_j_charge(c, 1) || !rz_j_add_repr(c, b, d->pairs[i].key))
             return false;
         rz_buf_str(b, ": ");
-        if (!rzj_add_repr(c, b, d->pairs[i].value))
+        if (!rz_j_add_repr(c, b, d->pairs[i].value))
             return false;
     }
     rz_buf_char(b, '}');
@@ -78,7 +78,7 @@ static bool add_repr_dict(struct rzj_ctx *c, struct rz_buf *b, const struct rzj_
     return true;
 }
 
-static void add_range(struct rz_buf *b, const struct rzj_list *r)
+static void add_range(struct rz_buf *b, const struct rz_j_list *r)
 {
     rz_buf_printf(b, "range(%" PRId64 ", %" PRId64, r->start, r->stop);
     if (r->step != 1)
@@ -87,11 +87,11 @@ static void add_range(struct rz_buf *b, const struct rzj_list *r)
 }
 
 /* Objects without a value of their own. */
-static bool add_object(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
+static bool add_object(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v)
 {
-    struct rzj_value index, length;
+    struct rz_j_value index, length;
     bool known;
-    switch ((enum rzj_kind)v.kind) {
+    switch ((enum rz_j_kind)v.kind) {
     case RZJ_NAMESPACE:
         rz_buf_str(b, "<Namespace ");
         if (!add_repr_dict(c, b, v.u.dict))
@@ -105,8 +105,8 @@ static bool add_object(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
             rz_buf_str(b, "<Macro 'caller'>");
         return true;
     case RZJ_LOOP:
-        if (!rzj_loop_attr(c, v, "index", 5, &index, &known) ||
-            !rzj_loop_attr(c, v, "length", 6, &length, &known))
+        if (!rz_j_loop_attr(c, v, "index", 5, &index, &known) ||
+            !rz_j_loop_attr(c, v, "length", 6, &length, &known))
             return false;
         rz_buf_printf(b, "<LoopContext %" PRId64 "/%" PRId64 ">", index.u.i, length.u.i);
         return true;
@@ -115,19 +115,19 @@ static bool add_object(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
         return true;
     case RZJ_METHOD:
         rz_buf_printf(b, "<built-in method %s of %s object>", v.u.bound->method->name,
-                      rzj_type_name(v.u.bound->self));
+                      rz_j_type_name(v.u.bound->self));
         return true;
     default:
-        rz_buf_printf(b, "<%s object>", rzj_type_name(v));
+        rz_buf_printf(b, "<%s object>", rz_j_type_name(v));
         return true;
     }
 }
 
-bool rzj_add_repr(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
+bool rz_j_add_repr(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v)
 {
-    if (b->failed) /* stop early; rzj_take tells */
-        return rzj_fail(c, "a text longer than %zu bytes", b->max);
-    switch ((enum rzj_kind)v.kind) {
+    if (b->failed) /* stop early; rz_j_take tells */
+        return rz_j_fail(c, "a text longer than %zu bytes", b->max);
+    switch ((enum rz_j_kind)v.kind) {
     case RZJ_UNDEF:
         return rz_buf_str(b, "Undefined") || true;
     case RZJ_STR:
@@ -143,7 +143,7 @@ bool rzj_add_repr(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
         rz_buf_printf(b, "%" PRId64, v.u.i);
         return true;
     case RZJ_FLOAT:
-        rzj_add_float(b, v.u.f);
+        rz_j_add_float(b, v.u.f);
         return true;
     case RZJ_LIST:
         return add_items(c, b, v.u.list, "[", "]");
@@ -153,7 +153,7 @@ bool rzj_add_repr(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
         add_range(b, v.u.list);
         return true;
     case RZJ_VIEW:
-        rz_buf_str(b, rzj_type_name(v));
+        rz_buf_str(b, rz_j_type_name(v));
         return add_items(c, b, v.u.list, "([", "])");
     case RZJ_DICT:
         return add_repr_dict(c, b, v.u.dict);
@@ -162,17 +162,17 @@ bool rzj_add_repr(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
     }
 }
 
-bool rzj_add_str(struct rzj_ctx *c, struct rz_buf *b, struct rzj_value v)
+bool rz_j_add_str(struct rz_j_ctx *c, struct rz_buf *b, struct rz_j_value v)
 {
     if (v.kind == RZJ_UNDEF)
         return true;
     if (v.kind != RZJ_STR)
-        return rzj_add_repr(c, b, v);
+        return rz_j_add_repr(c, b, v);
     rz_buf_add(b, v.u.s, v.len);
-    return rzj_charge_bytes(c, v.len);
+    return rz_j_charge_bytes(c, v.len);
 }
 
-bool rzj_to_str(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
+bool rz_j_to_str(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_value *out)
 {
     if (v.kind == RZJ_STR) {
         *out = v;
@@ -180,5 +180,5 @@ bool rzj_to_str(struct rzj_ctx *c, struct rzj_value v, struct rzj_value *out)
     }
     struct rz_buf b;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
-    return rzj_take(c, rzj_add_str(c, &b, v), &b, out);
+    return rz_j_take(c, rz_j_add_str(c, &b, v), &b, out);
 }

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-uint32_t rzj_text_at(const char *s, size_t len, size_t *n_bytes)
+uint32_t rz_j_text_at(const char *s, size_t len, size_t *n_bytes)
 {
     uint32_t c = (uint8_t)s[0];
     if (c < 0x80) {
@@ -25,17 +25,17 @@ uint32_t rzj_text_at(const char *s, size_t len, size_t *n_bytes)
     return n > 0 ? c : 0xFFFD;
 }
 
-uint32_t rzj_text_last(const char *s, size_t len, size_t *n_bytes)
+uint32_t rz_j_text_last(const char *s, size_t len, size_t *n_bytes)
 {
     size_t i = len - 1;
     while (i > 0 && ((uint8_t)s[i] & 0xC0) == 0x80)
         i--;
     *n_bytes = len - i;
     size_t n;
-    return rzj_text_at(s + i, len - i, &n);
+    return rz_j_text_at(s + i, len - i, &n);
 }
 
-size_t rzj_text_count(const char *s, size_t len)
+size_t rz_j_text_count(const char *s, size_t len)
 {
     size_t n = 0;
     for (size_t i = 0; i < len; i++)
@@ -43,7 +43,7 @@ size_t rzj_text_count(const char *s, size_t len)
     return n;
 }
 
-size_t rzj_text_offset(const char *s, size_t len, size_t index)
+size_t rz_j_text_offset(const char *s, size_t len, size_t index)
 {
     for (size_t i = 0; i < len; i++)
         if (((uint8_t)s[i] & 0xC0) != 0x80 && index-- == 0)
@@ -51,7 +51,7 @@ size_t rzj_text_offset(const char *s, size_t len, size_t index)
     return len;
 }
 
-bool rzj_is_space(uint32_t c)
+bool rz_j_is_space(uint32_t c)
 {
     if (c < 0x80)
         return (c >= 9 && c <= 13) || (c >= 0x1C && c <= 0x20);
@@ -59,13 +59,13 @@ bool rzj_is_space(uint32_t c)
            c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-bool rzj_is_line_end(uint32_t c)
+bool rz_j_is_line_end(uint32_t c)
 {
     return (c >= 10 && c <= 13) || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 ||
            c == 0x2029;
 }
 
-bool rzj_is_printable(uint32_t c)
+bool rz_j_is_printable(uint32_t c)
 {
     if (c < 0x7F)
         return c >= 0x20;
@@ -84,32 +84,32 @@ bool rzj_is_printable(uint32_t c)
     }
 }
 
-bool rzj_is_alpha(uint32_t c)
+bool rz_j_is_alpha(uint32_t c)
 {
     utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
     return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
 }
 
-bool rzj_is_decimal(uint32_t c)
+bool rz_j_is_decimal(uint32_t c)
 {
     return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_ND;
 }
 
-bool rzj_is_digit(uint32_t c)
+bool rz_j_is_digit(uint32_t c)
 {
     if (c < 0x80)
         return c >= '0' && c <= '9';
-    return rzj_is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || c == 0x2070 ||
+    return rz_j_is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || c == 0x2070 ||
            (c >= 0x2074 && c <= 0x2079) || (c >= 0x2080 && c <= 0x2089) ||
            (c >= 0x2460 && c <= 0x2468);
 }
 
-bool rzj_is_upper(uint32_t c)
+bool rz_j_is_upper(uint32_t c)
 {
     return c < 0x80 ? c >= 'A' && c <= 'Z' : utf8proc_isupper((utf8proc_int32_t)c) != 0;
 }
 
-bool rzj_is_lower(uint32_t c)
+bool rz_j_is_lower(uint32_t c)
 {
     return c < 0x80 ? c >= 'a' && c <= 'z' : utf8proc_islower((utf8proc_int32_t)c) != 0;
 }
@@ -117,30 +117,30 @@ bool rzj_is_lower(uint32_t c)
 static bool is_one_of(uint32_t c, const char *chars, size_t n_chars)
 {
     if (!chars)
-        return rzj_is_space(c);
+        return rz_j_is_space(c);
     for (size_t i = 0, n; i < n_chars; i += n)
-        if (rzj_text_at(chars + i, n_chars - i, &n) == c)
+        if (rz_j_text_at(chars + i, n_chars - i, &n) == c)
             return true;
     return false;
 }
 
-void rzj_strip_left(const char **s, size_t *len, const char *chars, size_t n_chars)
+void rz_j_strip_left(const char **s, size_t *len, const char *chars, size_t n_chars)
 {
     size_t n;
-    while (*len && is_one_of(rzj_text_at(*s, *len, &n), chars, n_chars)) {
+    while (*len && is_one_of(rz_j_text_at(*s, *len, &n), chars, n_chars)) {
         *s += n;
         *len -= n;
     }
 }
 
-void rzj_strip_right(const char **s, size_t *len, const char *chars, size_t n_chars)
+void rz_j_strip_right(const char **s, size_t *len, const char *chars, size_t n_chars)
 {
     size_t n;
-    while (*len && is_one_of(rzj_text_last(*s, *len, &n), chars, n_chars))
+    while (*len && is_one_of(rz_j_text_last(*s, *len, &n), chars, n_chars))
         *len -= n;
 }
 
-bool rzj_add_code_point(struct rz_buf *b, uint32_t c)
+bool rz_j_add_code_point(struct rz_buf *b, uint32_t c)
 {
     char bytes[4];
     int n = rz_utf8_encode(c, bytes);
@@ -152,7 +152,7 @@ static void add_upper(struct rz_buf *b, uint32_t c)
     if (c == 0xDF)
         rz_buf_str(b, "SS");
     else
-        rzj_add_code_point(b, (uint32_t)utf8proc_toupper((utf8proc_int32_t)c));
+        rz_j_add_code_point(b, (uint32_t)utf8proc_toupper((utf8proc_int32_t)c));
 }
 
 static void add_title(struct rz_buf *b, uint32_t c)
@@ -160,60 +160,60 @@ static void add_title(struct rz_buf *b, uint32_t c)
     if (c == 0xDF)
         rz_buf_str(b, "Ss");
     else
-        rzj_add_code_point(b, (uint32_t)utf8proc_totitle((utf8proc_int32_t)c));
+        rz_j_add_code_point(b, (uint32_t)utf8proc_totitle((utf8proc_int32_t)c));
 }
 
 static void add_lower(struct rz_buf *b, uint32_t c)
 {
-    rzj_add_code_point(b, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
+    rz_j_add_code_point(b, (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
 }
 
-void rzj_add_upper(struct rz_buf *b, const char *s, size_t len)
+void rz_j_add_upper(struct rz_buf *b, const char *s, size_t len)
 {
     for (size_t i = 0, n; i < len; i += n)
-        add_upper(b, rzj_text_at(s + i, len - i, &n));
+        add_upper(b, rz_j_text_at(s + i, len - i, &n));
 }
 
-void rzj_add_lower(struct rz_buf *b, const char *s, size_t len)
+void rz_j_add_lower(struct rz_buf *b, const char *s, size_t len)
 {
     for (size_t i = 0, n; i < len; i += n)
-        add_lower(b, rzj_text_at(s + i, len - i, &n));
+        add_lower(b, rz_j_text_at(s + i, len - i, &n));
 }
 
-void rzj_add_title(struct rz_buf *b, const char *s, size_t len)
+void rz_j_add_title(struct rz_buf *b, const char *s, size_t len)
 {
     bool in_word = false;
     for (size_t i = 0, n; i < len; i += n) {
-        uint32_t c = rzj_text_at(s + i, len - i, &n);
+        uint32_t c = rz_j_text_at(s + i, len - i, &n);
         if (in_word)
             add_lower(b, c);
         else
             add_title(b, c);
-        in_word = rzj_is_upper(c) || rzj_is_lower(c);
+        in_word = rz_j_is_upper(c) || rz_j_is_lower(c);
     }
 }
 
-void rzj_add_capitalized(struct rz_buf *b, const char *s, size_t len)
+void rz_j_add_capitalized(struct rz_buf *b, const char *s, size_t len)
 {
     if (!len)
         return;
     size_t n;
-    add_title(b, rzj_text_at(s, len, &n));
-    rzj_add_lower(b, s + n, len - n);
+    add_title(b, rz_j_text_at(s, len, &n));
+    rz_j_add_lower(b, s + n, len - n);
 }
 
-void rzj_add_swapped(struct rz_buf *b, const char *s, size_t len)
+void rz_j_add_swapped(struct rz_buf *b, const char *s, size_t len)
 {
     for (size_t i = 0, n; i < len; i += n) {
-        uint32_t c = rzj_text_at(s + i, len - i, &n);
-        if (rzj_is_upper(c))
+        uint32_t c = rz_j_text_at(s + i, len - i, &n);
+        if (rz_j_is_upper(c))
             add_lower(b, c);
         else
             add_upper(b, c);
     }
 }
 
-size_t rzj_text_find(const char *s, size_t len, const char *needle, size_t n, size_t from)
+size_t rz_j_text_find(const char *s, size_t len, const char *needle, size_t n, size_t from)
 {
     if (from > len || n > len - from)
         return SIZE_MAX;
@@ -224,7 +224,7 @@ size_t rzj_text_find(const char *s, size_t len, const char *needle, size_t n, si
     return p ? (size_t)(p - s) : SIZE_MAX;
 }
 
-size_t rzj_text_rfind(const char *s, size_t len, const char *needle, size_t n)
+size_t rz_j_text_rfind(const char *s, size_t len, const char *needle, size_t n)
 {
     if (n > len)
         return SIZE_MAX;
@@ -241,8 +241,8 @@ size_t rzj_text_rfind(const char *s, size_t len, const char *needle, size_t n)
  * longer than any number or an underscore stands elsewhere. */
 static bool clean_number(const char *s, size_t len, char *out, size_t cap)
 {
-    rzj_strip_left(&s, &len, NULL, 0);
-    rzj_strip_right(&s, &len, NULL, 0);
+    rz_j_strip_left(&s, &len, NULL, 0);
+    rz_j_strip_right(&s, &len, NULL, 0);
     size_t k = 0;
     for (size_t i = 0; i < len; i++) {
         if (s[i] == '_') {
@@ -286,7 +286,7 @@ static const char *skip_prefix(const char *p, int *base)
     return p;
 }
 
-bool rzj_parse_int(const char *s, size_t len, int base, int64_t *value, bool *overflow)
+bool rz_j_parse_int(const char *s, size_t len, int base, int64_t *value, bool *overflow)
 {
     char text[512];
     *overflow = false;
@@ -311,7 +311,7 @@ bool rzj_parse_int(const char *s, size_t len, int base, int64_t *value, bool *ov
     return !*overflow;
 }
 
-bool rzj_parse_float(const char *s, size_t len, double *value)
+bool rz_j_parse_float(const char *s, size_t len, double *value)
 {
     char text[512];
     if (!clean_number(s, len, text, sizeof text))
@@ -329,7 +329,7 @@ bool rzj_parse_float(const char *s, size_t len, double *value)
     return *end == '\0' && end != text;
 }
 
-void rzj_add_float_as(struct rz_buf *b, double f, char conversion, int precision, bool alternate)
+void rz_j_add_float_as(struct rz_buf *b, double f, char conversion, int precision, bool alternate)
 {
     char format[8] = {'%', 0};
     char *p = format + 1;
@@ -383,7 +383,7 @@ static int shortest_digits(double f, char digits[24])
     return exponent;
 }
 
-void rzj_add_float(struct rz_buf *b, double f)
+void rz_j_add_float(struct rz_buf *b, double f)
 {
     if (isnan(f)) {
         rz_buf_str(b, "nan");

@@ -27,15 +27,16 @@ static void add_conversion(struct rz_buf *b, const char *spec, const struct tm *
     rz_buf_add(b, text, n);
 }
 
-bool rzj_strftime(struct rzj_ctx *c, int64_t unix_s, struct rzj_value format, struct rzj_value *out)
+bool rz_j_strftime(struct rz_j_ctx *c, int64_t unix_s, struct rz_j_value format,
+                   struct rz_j_value *out)
 {
     struct tm tm;
     time_t t = (time_t)unix_s;
     if (unix_s < -62135596800 || unix_s > 253402300799 || !gmtime_r(&t, &tm))
-        return rzj_fail(c, "strftime_now: the year is not between 1 and 9999");
+        return rz_j_fail(c, "strftime_now: the year is not between 1 and 9999");
     locale_t c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!c_locale)
-        return rzj_fail(c, "strftime_now: no locale");
+        return rz_j_fail(c, "strftime_now: no locale");
     struct rz_buf b;
     rz_buf_init(&b, RZJ_MAX_STRING_BYTES);
     bool ok = true;
@@ -58,8 +59,8 @@ bool rzj_strftime(struct rzj_ctx *c, int64_t unix_s, struct rzj_value format, st
         else
             rz_buf_add(&b, format.u.s + i, k - i + 1);
         i = k;
-        ok = rzj_charge(c, 1);
+        ok = rz_j_charge(c, 1);
     }
     freelocale(c_locale);
-    return rzj_take(c, ok, &b, out);
+    return rz_j_take(c, ok, &b, out);
 }

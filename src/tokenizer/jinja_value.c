@@ -1,4 +1,4 @@
-/* jinja_value.c - Python's truth, equality, order, iteration and dictionaries over rzj_value.
+/* jinja_value.c - Python's truth, equality, order, iteration and dictionaries over rz_j_value.
  *
  * Numbers compare exactly across int, float and bool; strings by code point, which is the order of
  * UTF-8 bytes. Lists and dictionaries may nest as deep as a template builds them, so whatever
@@ -9,15 +9,15 @@
 
 #include <math.h>
 
-bool rzj_is_number(struct rzj_value v, double *f)
+bool rz_j_is_number(struct rz_j_value v, double *f)
 {
     int64_t i;
-    bool is_int = rzj_is_int(v, &i);
+    bool is_int = rz_j_is_int(v, &i);
     *f = v.kind == RZJ_FLOAT ? v.u.f : (double)i;
     return is_int || v.kind == RZJ_FLOAT;
 }
 
-const char *rzj_type_name(struct rzj_value v)
+const char *rz_j_type_name(struct rz_j_value v)
 {
     static const char *const names[] = {
         [RZJ_ABSENT] = "NoneType", [RZJ_UNDEF] = "Undefined",
@@ -38,9 +38,9 @@ const char *rzj_type_name(struct rzj_value v)
     return names[v.kind];
 }
 
-bool rzj_truth(struct rzj_value v)
+bool rz_j_truth(struct rz_j_value v)
 {
-    switch ((enum rzj_kind)v.kind) {
+    switch ((enum rz_j_kind)v.kind) {
     case RZJ_ABSENT:
     case RZJ_UNDEF:
     case RZJ_NONE:
@@ -80,10 +80,10 @@ static int order_int_double(int64_t i, double f)
     return f > whole ? -1 : f < whole ? 1 : 0;
 }
 
-int rzj_number_order(struct rzj_value a, struct rzj_value b)
+int rz_j_number_order(struct rz_j_value a, struct rz_j_value b)
 {
     int64_t i = 0, k = 0;
-    bool int_a = rzj_is_int(a, &i), int_b = rzj_is_int(b, &k);
+    bool int_a = rz_j_is_int(a, &i), int_b = rz_j_is_int(b, &k);
     if (int_a && int_b)
         return i < k ? -1 : i > k;
     double f = int_a ? 0 : a.u.f, g = int_b ? 0 : b.u.f;
@@ -96,39 +96,39 @@ int rzj_number_order(struct rzj_value a, struct rzj_value b)
     return f < g ? -1 : f > g;
 }
 
-static int order_str(struct rzj_value a, struct rzj_value b)
+static int order_str(struct rz_j_value a, struct rz_j_value b)
 {
     size_t n = a.len < b.len ? a.len : b.len;
     int order = n ? memcmp(a.u.s, b.u.s, n) : 0;
     return order ? order : a.len < b.len ? -1 : a.len > b.len;
 }
 
-static bool equal_lists(struct rzj_ctx *c, const struct rzj_list *a, const struct rzj_list *b,
+static bool equal_lists(struct rz_j_ctx *c, const struct rz_j_list *a, const struct rz_j_list *b,
                         bool *equal)
 {
     *equal = a->n == b->n;
     for (uint32_t i = 0; *equal && i < a->n; i++)
-        if (!rzj_equal(c, a->items[i], b->items[i], equal))
+        if (!rz_j_equal(c, a->items[i], b->items[i], equal))
             return false;
     return true;
 }
 
-static bool equal_dicts(struct rzj_ctx *c, const struct rzj_dict *a, const struct rzj_dict *b,
+static bool equal_dicts(struct rz_j_ctx *c, const struct rz_j_dict *a, const struct rz_j_dict *b,
                         bool *equal)
 {
     *equal = a->n == b->n;
     for (uint32_t i = 0; *equal && i < a->n; i++) {
-        struct rzj_value *other;
-        if (!rzj_dict_get(c, b, a->pairs[i].key, &other))
+        struct rz_j_value *other;
+        if (!rz_j_dict_get(c, b, a->pairs[i].key, &other))
             return false;
         *equal = other != NULL;
-        if (other && !rzj_equal(c, a->pairs[i].value, *other, equal))
+        if (other && !rz_j_equal(c, a->pairs[i].value, *other, equal))
             return false;
     }
     return true;
 }
 
-static bool is_same_object(struct rzj_value a, struct rzj_value b)
+static bool is_same_object(struct rz_j_value a, struct rz_j_value b)
 {
     if (a.kind != b.kind)
         return false;
@@ -138,20 +138,20 @@ static bool is_same_object(struct rzj_value a, struct rzj_value b)
     return a.u.list == b.u.list;
 }
 
-bool rzj_equal(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, bool *equal)
+bool rz_j_equal(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b, bool *equal)
 {
     double f;
     *equal = false;
-    if (rzj_is_number(a, &f)) {
-        *equal = rzj_is_number(b, &f) && rzj_number_order(a, b) == 0;
-        return rzj_charge(c, 1);
+    if (rz_j_is_number(a, &f)) {
+        *equal = rz_j_is_number(b, &f) && rz_j_number_order(a, b) == 0;
+        return rz_j_charge(c, 1);
     }
     if (a.kind != b.kind)
-        return rzj_charge(c, 1);
-    switch ((enum rzj_kind)a.kind) {
+        return rz_j_charge(c, 1);
+    switch ((enum rz_j_kind)a.kind) {
     case RZJ_STR:
         *equal = a.len == b.len && memcmp(a.u.s, b.u.s, a.len) == 0;
-        return rzj_charge_bytes(c, *equal ? a.len : 0);
+        return rz_j_charge_bytes(c, *equal ? a.len : 0);
     case RZJ_NONE:
     case RZJ_ABSENT:
     case RZJ_UNDEF:
@@ -160,12 +160,12 @@ bool rzj_equal(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, bool *
     case RZJ_LIST:
     case RZJ_TUPLE:
     case RZJ_RANGE: {
-        bool ok = rzj_enter(c) && equal_lists(c, a.u.list, b.u.list, equal);
+        bool ok = rz_j_enter(c) && equal_lists(c, a.u.list, b.u.list, equal);
         c->depth--;
         return ok;
     }
     case RZJ_DICT: {
-        bool ok = rzj_enter(c) && equal_dicts(c, a.u.dict, b.u.dict, equal);
+        bool ok = rz_j_enter(c) && equal_dicts(c, a.u.dict, b.u.dict, equal);
         c->depth--;
         return ok;
     }
@@ -175,65 +175,65 @@ bool rzj_equal(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, bool *
     }
 }
 
-static bool less_lists(struct rzj_ctx *c, const struct rzj_list *a, const struct rzj_list *b,
+static bool less_lists(struct rz_j_ctx *c, const struct rz_j_list *a, const struct rz_j_list *b,
                        bool *less)
 {
     for (uint32_t i = 0; i < a->n && i < b->n; i++) {
         bool equal;
-        if (!rzj_equal(c, a->items[i], b->items[i], &equal))
+        if (!rz_j_equal(c, a->items[i], b->items[i], &equal))
             return false;
         if (!equal)
-            return rzj_less(c, a->items[i], b->items[i], less);
+            return rz_j_less(c, a->items[i], b->items[i], less);
     }
     *less = a->n < b->n;
     return true;
 }
 
-bool rzj_less(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, bool *less)
+bool rz_j_less(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b, bool *less)
 {
     double f;
-    if (rzj_is_number(a, &f) && rzj_is_number(b, &f)) {
-        *less = rzj_number_order(a, b) == -1;
-        return rzj_charge(c, 1);
+    if (rz_j_is_number(a, &f) && rz_j_is_number(b, &f)) {
+        *less = rz_j_number_order(a, b) == -1;
+        return rz_j_charge(c, 1);
     }
     if (a.kind == RZJ_STR && b.kind == RZJ_STR) {
         *less = order_str(a, b) < 0;
-        return rzj_charge_bytes(c, a.len < b.len ? a.len : b.len);
+        return rz_j_charge_bytes(c, a.len < b.len ? a.len : b.len);
     }
     if (a.kind == b.kind && (a.kind == RZJ_LIST || a.kind == RZJ_TUPLE)) {
-        bool ok = rzj_enter(c) && less_lists(c, a.u.list, b.u.list, less);
+        bool ok = rz_j_enter(c) && less_lists(c, a.u.list, b.u.list, less);
         c->depth--;
         return ok;
     }
     if (a.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, a);
+        return rz_j_fail_undefined(c, a);
     if (b.kind == RZJ_UNDEF)
-        return rzj_fail_undefined(c, b);
-    return rzj_fail(c, "'%s' and '%s' have no order", rzj_type_name(a), rzj_type_name(b));
+        return rz_j_fail_undefined(c, b);
+    return rz_j_fail(c, "'%s' and '%s' have no order", rz_j_type_name(a), rz_j_type_name(b));
 }
 
 /* ---------------------------------------------------------------- lists and iteration */
 
-struct rzj_list *rzj_list_new(struct rzj_ctx *c, size_t n)
+struct rz_j_list *rz_j_list_new(struct rz_j_ctx *c, size_t n)
 {
-    if (n > RZJ_MAX_VALUE_BYTES / sizeof(struct rzj_value)) {
-        rzj_fail(c, "a list of %zu elements is too long", n);
+    if (n > RZJ_MAX_VALUE_BYTES / sizeof(struct rz_j_value)) {
+        rz_j_fail(c, "a list of %zu elements is too long", n);
         return NULL;
     }
-    if (!rzj_charge(c, n))
+    if (!rz_j_charge(c, n))
         return NULL;
-    struct rzj_list *list = rzj_alloc(c, 1, sizeof *list);
-    if (!list || !(list->items = rzj_alloc(c, n, sizeof *list->items)))
+    struct rz_j_list *list = rz_j_alloc(c, 1, sizeof *list);
+    if (!list || !(list->items = rz_j_alloc(c, n, sizeof *list->items)))
         return NULL;
     list->n = (uint32_t)n;
     return list;
 }
 
-bool rzj_list_push(struct rzj_ctx *c, struct rzj_list *list, uint32_t *cap, struct rzj_value v)
+bool rz_j_list_push(struct rz_j_ctx *c, struct rz_j_list *list, uint32_t *cap, struct rz_j_value v)
 {
     if (list->n >= *cap) {
         uint32_t more = list->n * 2 + 8; /* n is below 2^23: the arena is that small */
-        struct rzj_value *items = rzj_alloc(c, more, sizeof *items);
+        struct rz_j_value *items = rz_j_alloc(c, more, sizeof *items);
         if (!items)
             return false;
         if (list->n)
@@ -242,27 +242,27 @@ bool rzj_list_push(struct rzj_ctx *c, struct rzj_list *list, uint32_t *cap, stru
         *cap = more;
     }
     list->items[list->n++] = v;
-    return rzj_charge(c, 1);
+    return rz_j_charge(c, 1);
 }
 
-static bool items_of_str(struct rzj_ctx *c, struct rzj_value v, struct rzj_list *out)
+static bool items_of_str(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_list *out)
 {
-    size_t n = rzj_text_count(v.u.s, v.len), k = 0;
-    struct rzj_list *list = rzj_list_new(c, n);
+    size_t n = rz_j_text_count(v.u.s, v.len), k = 0;
+    struct rz_j_list *list = rz_j_list_new(c, n);
     if (!list)
         return false;
     for (size_t i = 0, bytes; i < v.len; i += bytes) {
-        rzj_text_at(v.u.s + i, v.len - i, &bytes);
-        list->items[k] = rzj_str(v.u.s + i, bytes);
+        rz_j_text_at(v.u.s + i, v.len - i, &bytes);
+        list->items[k] = rz_j_str(v.u.s + i, bytes);
         list->items[k++].markup = v.markup;
     }
     *out = *list;
     return true;
 }
 
-static bool items_of_dict(struct rzj_ctx *c, const struct rzj_dict *d, struct rzj_list *out)
+static bool items_of_dict(struct rz_j_ctx *c, const struct rz_j_dict *d, struct rz_j_list *out)
 {
-    struct rzj_list *list = rzj_list_new(c, d->n);
+    struct rz_j_list *list = rz_j_list_new(c, d->n);
     if (!list)
         return false;
     for (uint32_t i = 0; i < d->n; i++)
@@ -271,15 +271,15 @@ static bool items_of_dict(struct rzj_ctx *c, const struct rzj_dict *d, struct rz
     return true;
 }
 
-bool rzj_is_iterable(struct rzj_value v)
+bool rz_j_is_iterable(struct rz_j_value v)
 {
     return v.kind == RZJ_UNDEF || (v.kind >= RZJ_STR && v.kind <= RZJ_DICT);
 }
 
-bool rzj_items(struct rzj_ctx *c, struct rzj_value v, struct rzj_list *out)
+bool rz_j_items(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_list *out)
 {
-    *out = (struct rzj_list){0};
-    switch ((enum rzj_kind)v.kind) {
+    *out = (struct rz_j_list){0};
+    switch ((enum rz_j_kind)v.kind) {
     case RZJ_UNDEF:
         return true;
     case RZJ_STR:
@@ -291,29 +291,29 @@ bool rzj_items(struct rzj_ctx *c, struct rzj_value v, struct rzj_list *out)
     case RZJ_RANGE:
     case RZJ_VIEW:
         *out = *v.u.list;
-        return rzj_charge(c, 1);
+        return rz_j_charge(c, 1);
     case RZJ_GEN:
         if (v.u.list->poison)
-            return rzj_fail(c, "%s", v.u.list->poison);
+            return rz_j_fail(c, "%s", v.u.list->poison);
         out->n = v.u.list->n - v.u.list->pos;
         if (out->n)
             out->items = v.u.list->items + v.u.list->pos;
         v.u.list->pos = v.u.list->n;
-        return rzj_charge(c, 1);
+        return rz_j_charge(c, 1);
     default:
-        return rzj_fail(c, "'%s' object is not iterable", rzj_type_name(v));
+        return rz_j_fail(c, "'%s' object is not iterable", rz_j_type_name(v));
     }
 }
 
-bool rzj_length(struct rzj_ctx *c, struct rzj_value v, int64_t *n)
+bool rz_j_length(struct rz_j_ctx *c, struct rz_j_value v, int64_t *n)
 {
-    switch ((enum rzj_kind)v.kind) {
+    switch ((enum rz_j_kind)v.kind) {
     case RZJ_UNDEF:
         *n = 0;
         return true;
     case RZJ_STR:
-        *n = (int64_t)rzj_text_count(v.u.s, v.len);
-        return rzj_charge_bytes(c, v.len);
+        *n = (int64_t)rz_j_text_count(v.u.s, v.len);
+        return rz_j_charge_bytes(c, v.len);
     case RZJ_DICT:
         *n = v.u.dict->n;
         return true;
@@ -324,7 +324,7 @@ bool rzj_length(struct rzj_ctx *c, struct rzj_value v, int64_t *n)
         *n = v.u.list->n;
         return true;
     default:
-        return rzj_fail(c, "object of type '%s' has no len()", rzj_type_name(v));
+        return rz_j_fail(c, "object of type '%s' has no len()", rz_j_type_name(v));
     }
 }
 
@@ -335,18 +335,18 @@ static uint64_t hash_int(int64_t i)
     return rz_hash_bytes(&i, sizeof i, 3);
 }
 
-static bool hash_value(struct rzj_ctx *c, struct rzj_value v, uint64_t *hash)
+static bool hash_value(struct rz_j_ctx *c, struct rz_j_value v, uint64_t *hash)
 {
     int64_t i;
     *hash = 0;
-    if (rzj_is_int(v, &i)) {
+    if (rz_j_is_int(v, &i)) {
         *hash = hash_int(i);
         return true;
     }
-    switch ((enum rzj_kind)v.kind) {
+    switch ((enum rz_j_kind)v.kind) {
     case RZJ_STR:
         *hash = rz_hash_bytes(v.u.s, v.len, 1);
-        return rzj_charge_bytes(c, v.len);
+        return rz_j_charge_bytes(c, v.len);
     case RZJ_FLOAT: /* equal numbers hash equally */
         if (v.u.f >= -0x1p63 && v.u.f < 0x1p63 && trunc(v.u.f) == v.u.f)
             *hash = hash_int((int64_t)v.u.f);
@@ -355,11 +355,11 @@ static bool hash_value(struct rzj_ctx *c, struct rzj_value v, uint64_t *hash)
         return true;
     case RZJ_TUPLE: {
         uint64_t h = 11;
-        if (!rzj_enter(c))
+        if (!rz_j_enter(c))
             return false;
         for (uint32_t k = 0; k < v.u.list->n; k++) {
             uint64_t item;
-            if (!rzj_charge(c, 1) || !hash_value(c, v.u.list->items[k], &item))
+            if (!rz_j_charge(c, 1) || !hash_value(c, v.u.list->items[k], &item))
                 return false;
             h = rz_hash_bytes(&item, sizeof item, h);
         }
@@ -369,7 +369,7 @@ static bool hash_value(struct rzj_ctx *c, struct rzj_value v, uint64_t *hash)
     }
     case RZJ_LIST:
     case RZJ_DICT:
-        return rzj_fail(c, "unhashable type: '%s'", rzj_type_name(v));
+        return rz_j_fail(c, "unhashable type: '%s'", rz_j_type_name(v));
     case RZJ_UNDEF:
     case RZJ_NONE:
         *hash = v.kind;
@@ -381,14 +381,14 @@ static bool hash_value(struct rzj_ctx *c, struct rzj_value v, uint64_t *hash)
 }
 
 /* *slot: where key is or would be. Each probe is a step, so that planted collisions run out. */
-static bool find_slot(struct rzj_ctx *c, const struct rzj_dict *d, struct rzj_value key,
+static bool find_slot(struct rz_j_ctx *c, const struct rz_j_dict *d, struct rz_j_value key,
                       uint64_t hash, uint32_t **slot)
 {
     uint32_t mask = d->n_slots - 1, i = (uint32_t)hash & mask;
     for (; d->slots[i]; i = (i + 1) & mask) {
-        const struct rzj_pair *pair = &d->pairs[d->slots[i] - 1];
+        const struct rz_j_pair *pair = &d->pairs[d->slots[i] - 1];
         bool equal = false;
-        if (!rzj_charge(c, 1) || (pair->hash == hash && !rzj_equal(c, pair->key, key, &equal)))
+        if (!rz_j_charge(c, 1) || (pair->hash == hash && !rz_j_equal(c, pair->key, key, &equal)))
             return false;
         if (equal)
             break;
@@ -397,14 +397,14 @@ static bool find_slot(struct rzj_ctx *c, const struct rzj_dict *d, struct rzj_va
     return true;
 }
 
-static bool grow(struct rzj_ctx *c, struct rzj_dict *d, size_t cap)
+static bool grow(struct rz_j_ctx *c, struct rz_j_dict *d, size_t cap)
 {
     size_t n_slots = 8;
     while (n_slots < cap * 2)
         n_slots *= 2;
-    struct rzj_pair *pairs = rzj_alloc(c, cap, sizeof *pairs);
-    uint32_t *slots = pairs ? rzj_alloc(c, n_slots, sizeof *slots) : NULL;
-    if (!slots || !rzj_charge(c, d->n))
+    struct rz_j_pair *pairs = rz_j_alloc(c, cap, sizeof *pairs);
+    uint32_t *slots = pairs ? rz_j_alloc(c, n_slots, sizeof *slots) : NULL;
+    if (!slots || !rz_j_charge(c, d->n))
         return false;
     if (d->n)
         memcpy(pairs, d->pairs, d->n * sizeof *pairs);
@@ -421,20 +421,20 @@ static bool grow(struct rzj_ctx *c, struct rzj_dict *d, size_t cap)
     return true;
 }
 
-struct rzj_dict *rzj_dict_new(struct rzj_ctx *c, size_t cap)
+struct rz_j_dict *rz_j_dict_new(struct rz_j_ctx *c, size_t cap)
 {
-    if (cap > RZJ_MAX_VALUE_BYTES / sizeof(struct rzj_pair)) {
-        rzj_fail(c, "a dictionary of %zu keys is too large", cap);
+    if (cap > RZJ_MAX_VALUE_BYTES / sizeof(struct rz_j_pair)) {
+        rz_j_fail(c, "a dictionary of %zu keys is too large", cap);
         return NULL;
     }
-    struct rzj_dict *d = rzj_alloc(c, 1, sizeof *d);
+    struct rz_j_dict *d = rz_j_alloc(c, 1, sizeof *d);
     if (!d || (cap && !grow(c, d, cap)))
         return NULL;
     return d;
 }
 
-bool rzj_dict_set(struct rzj_ctx *c, struct rzj_dict *d, struct rzj_value key,
-                  struct rzj_value value)
+bool rz_j_dict_set(struct rz_j_ctx *c, struct rz_j_dict *d, struct rz_j_value key,
+                   struct rz_j_value value)
 {
     uint64_t hash;
     uint32_t *slot;
@@ -448,13 +448,13 @@ bool rzj_dict_set(struct rzj_ctx *c, struct rzj_dict *d, struct rzj_value key,
         d->pairs[*slot - 1].value = value;
         return true;
     }
-    d->pairs[d->n] = (struct rzj_pair){.key = key, .value = value, .hash = hash};
+    d->pairs[d->n] = (struct rz_j_pair){.key = key, .value = value, .hash = hash};
     *slot = ++d->n;
     return true;
 }
 
-bool rzj_dict_get(struct rzj_ctx *c, const struct rzj_dict *d, struct rzj_value key,
-                  struct rzj_value **found)
+bool rz_j_dict_get(struct rz_j_ctx *c, const struct rz_j_dict *d, struct rz_j_value key,
+                   struct rz_j_value **found)
 {
     uint64_t hash;
     uint32_t *slot;

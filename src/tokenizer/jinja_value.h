@@ -12,12 +12,12 @@
 #include <stdint.h>
 #include <string.h>
 
-struct rzj_ctx;
-struct rzj_node;
-struct rzj_scope;
-struct rzj_loop;
+struct rz_j_ctx;
+struct rz_j_node;
+struct rz_j_scope;
+struct rz_j_loop;
 
-enum rzj_kind {
+enum rz_j_kind {
     RZJ_ABSENT, /* an optional argument that was not given; never seen by a template */
     RZJ_UNDEF,
     RZJ_NONE,
@@ -40,7 +40,7 @@ enum rzj_kind {
     RZJ_JOINER
 };
 
-struct rzj_value {
+struct rz_j_value {
     uint8_t kind;
     bool markup;  /* a string that |safe or |escape returned: + escapes the other side */
     uint32_t len; /* bytes of a string */
@@ -49,19 +49,19 @@ struct rzj_value {
         int64_t i;
         double f;
         const char *s;
-        struct rzj_list *list; /* list, tuple, range, view, generator */
-        struct rzj_dict *dict; /* dict, namespace */
-        const struct rzj_undef *undef;
-        const struct rzj_macro *macro;
-        const struct rzj_builtin *func;
-        const struct rzj_bound *bound;
-        struct rzj_loop *loop;
-        struct rzj_cycler *cycler; /* cycler, joiner */
+        struct rz_j_list *list; /* list, tuple, range, view, generator */
+        struct rz_j_dict *dict; /* dict, namespace */
+        const struct rz_j_undef *undef;
+        const struct rz_j_macro *macro;
+        const struct rz_j_builtin *func;
+        const struct rz_j_bound *bound;
+        struct rz_j_loop *loop;
+        struct rz_j_cycler *cycler; /* cycler, joiner */
     } u;
 };
 
-struct rzj_list {
-    struct rzj_value *items;
+struct rz_j_list {
+    struct rz_j_value *items;
     uint32_t n;
     uint32_t pos;          /* generator: items already taken */
     const char *type_name; /* view, generator, group tuple: Python's name of the type, else NULL */
@@ -69,122 +69,122 @@ struct rzj_list {
     const char *poison;        /* generator: what taking an item raises */
 };
 
-struct rzj_pair {
-    struct rzj_value key, value;
+struct rz_j_pair {
+    struct rz_j_value key, value;
     uint64_t hash;
 };
 
 /* Insertion order in pairs; slots is an open-addressing table of 1 + position in pairs. */
-struct rzj_dict {
-    struct rzj_pair *pairs;
+struct rz_j_dict {
+    struct rz_j_pair *pairs;
     uint32_t n, cap;
     uint32_t *slots;
     uint32_t n_slots; /* 0 or a power of two above n */
 };
 
 /* Why a value is undefined, for the message if it is used. */
-struct rzj_undef {
+struct rz_j_undef {
     const char *hint;      /* the whole message, or NULL */
     const char *type_name; /* of the object that lacks name, or NULL: a variable */
-    struct rzj_value name;
+    struct rz_j_value name;
 };
 
-struct rzj_macro {
-    const struct rzj_node *def; /* a macro or call-block node */
-    struct rzj_scope *scope;    /* where it was defined */
+struct rz_j_macro {
+    const struct rz_j_node *def; /* a macro or call-block node */
+    struct rz_j_scope *scope;    /* where it was defined */
 };
 
-struct rzj_bound {
-    struct rzj_value self;
-    const struct rzj_builtin *method;
+struct rz_j_bound {
+    struct rz_j_value self;
+    const struct rz_j_builtin *method;
 };
 
-struct rzj_cycler {
-    struct rzj_value *items; /* joiner: the separator */
-    uint32_t n, pos;         /* joiner: pos is 1 once used */
+struct rz_j_cycler {
+    struct rz_j_value *items; /* joiner: the separator */
+    uint32_t n, pos;          /* joiner: pos is 1 once used */
 };
 
-static inline struct rzj_value rzj_none(void)
+static inline struct rz_j_value rz_j_none(void)
 {
-    return (struct rzj_value){.kind = RZJ_NONE};
+    return (struct rz_j_value){.kind = RZJ_NONE};
 }
 
-static inline struct rzj_value rzj_bool(bool b)
+static inline struct rz_j_value rz_j_bool(bool b)
 {
-    return (struct rzj_value){.kind = RZJ_BOOL, .u.b = b};
+    return (struct rz_j_value){.kind = RZJ_BOOL, .u.b = b};
 }
 
-static inline struct rzj_value rzj_int(int64_t i)
+static inline struct rz_j_value rz_j_int(int64_t i)
 {
-    return (struct rzj_value){.kind = RZJ_INT, .u.i = i};
+    return (struct rz_j_value){.kind = RZJ_INT, .u.i = i};
 }
 
-static inline struct rzj_value rzj_float(double f)
+static inline struct rz_j_value rz_j_float(double f)
 {
-    return (struct rzj_value){.kind = RZJ_FLOAT, .u.f = f};
+    return (struct rz_j_value){.kind = RZJ_FLOAT, .u.f = f};
 }
 
 /* Borrows s; len is below 4 GiB because every string is made under RZJ_MAX_STRING_BYTES. */
-static inline struct rzj_value rzj_str(const char *s, size_t len)
+static inline struct rz_j_value rz_j_str(const char *s, size_t len)
 {
-    return (struct rzj_value){.kind = RZJ_STR, .len = (uint32_t)len, .u.s = s};
+    return (struct rz_j_value){.kind = RZJ_STR, .len = (uint32_t)len, .u.s = s};
 }
 
-static inline struct rzj_value rzj_cstr(const char *s)
+static inline struct rz_j_value rz_j_cstr(const char *s)
 {
-    return rzj_str(s, strlen(s));
+    return rz_j_str(s, strlen(s));
 }
 
-static inline struct rzj_value rzj_of_list(enum rzj_kind kind, struct rzj_list *list)
+static inline struct rz_j_value rz_j_of_list(enum rz_j_kind kind, struct rz_j_list *list)
 {
-    return (struct rzj_value){.kind = (uint8_t)kind, .u.list = list};
+    return (struct rz_j_value){.kind = (uint8_t)kind, .u.list = list};
 }
 
-static inline struct rzj_value rzj_of_dict(struct rzj_dict *dict)
+static inline struct rz_j_value rz_j_of_dict(struct rz_j_dict *dict)
 {
-    return (struct rzj_value){.kind = RZJ_DICT, .u.dict = dict};
+    return (struct rz_j_value){.kind = RZJ_DICT, .u.dict = dict};
 }
 
-static inline bool rzj_is_text(struct rzj_value v, const char *text)
+static inline bool rz_j_is_text(struct rz_j_value v, const char *text)
 {
     return v.kind == RZJ_STR && v.len == strlen(text) && memcmp(v.u.s, text, v.len) == 0;
 }
 
 /* int or bool, which is an int in Python; *i is 0 for others. */
-static inline bool rzj_is_int(struct rzj_value v, int64_t *i)
+static inline bool rz_j_is_int(struct rz_j_value v, int64_t *i)
 {
     *i = v.kind == RZJ_INT ? v.u.i : v.kind == RZJ_BOOL ? v.u.b : 0;
     return v.kind == RZJ_INT || v.kind == RZJ_BOOL;
 }
 
 /* int, bool or float. */
-bool rzj_is_number(struct rzj_value v, double *f);
+bool rz_j_is_number(struct rz_j_value v, double *f);
 
 /* Python's name of the value's type ("str", "dict", "NoneType"). */
-const char *rzj_type_name(struct rzj_value v);
-bool rzj_truth(struct rzj_value v);
+const char *rz_j_type_name(struct rz_j_value v);
+bool rz_j_truth(struct rz_j_value v);
 
-/* All below: false after rzj_fail. */
-bool rzj_equal(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, bool *equal);
+/* All below: false after rz_j_fail. */
+bool rz_j_equal(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b, bool *equal);
 /* a < b; raises for types without an order. */
-bool rzj_less(struct rzj_ctx *c, struct rzj_value a, struct rzj_value b, bool *less);
+bool rz_j_less(struct rz_j_ctx *c, struct rz_j_value a, struct rz_j_value b, bool *less);
 /* Compares a number with a number exactly: negative, 0, positive; 2 if either is NaN. */
-int rzj_number_order(struct rzj_value a, struct rzj_value b);
+int rz_j_number_order(struct rz_j_value a, struct rz_j_value b);
 
-bool rzj_is_iterable(struct rzj_value v);
+bool rz_j_is_iterable(struct rz_j_value v);
 /* What iter(v) would yield, all at once; takes the rest of a generator. */
-bool rzj_items(struct rzj_ctx *c, struct rzj_value v, struct rzj_list *out);
+bool rz_j_items(struct rz_j_ctx *c, struct rz_j_value v, struct rz_j_list *out);
 /* len(v); raises where Python does. */
-bool rzj_length(struct rzj_ctx *c, struct rzj_value v, int64_t *n);
+bool rz_j_length(struct rz_j_ctx *c, struct rz_j_value v, int64_t *n);
 
-struct rzj_list *rzj_list_new(struct rzj_ctx *c, size_t n);
+struct rz_j_list *rz_j_list_new(struct rz_j_ctx *c, size_t n);
 /* Appends; *cap is the capacity of list->items. */
-bool rzj_list_push(struct rzj_ctx *c, struct rzj_list *list, uint32_t *cap, struct rzj_value v);
-struct rzj_dict *rzj_dict_new(struct rzj_ctx *c, size_t cap);
-bool rzj_dict_set(struct rzj_ctx *c, struct rzj_dict *d, struct rzj_value key,
-                  struct rzj_value value);
+bool rz_j_list_push(struct rz_j_ctx *c, struct rz_j_list *list, uint32_t *cap, struct rz_j_value v);
+struct rz_j_dict *rz_j_dict_new(struct rz_j_ctx *c, size_t cap);
+bool rz_j_dict_set(struct rz_j_ctx *c, struct rz_j_dict *d, struct rz_j_value key,
+                   struct rz_j_value value);
 /* *found is NULL if there is no such key; raises for an unhashable key. */
-bool rzj_dict_get(struct rzj_ctx *c, const struct rzj_dict *d, struct rzj_value key,
-                  struct rzj_value **found);
+bool rz_j_dict_get(struct rz_j_ctx *c, const struct rz_j_dict *d, struct rz_j_value key,
+                   struct rz_j_value **found);
 
 #endif

@@ -47,7 +47,7 @@ rz_status rz_template_new(rz_template **out, const char *name, const char *sourc
     }
     t->source = copy;
     t->len = normalize(copy, len);
-    status = rzj_parse(t, err);
+    status = rz_j_parse(t, err);
     if (status)
         goto done;
     *out = t;
@@ -91,16 +91,16 @@ rz_status rz_template_render(const rz_template *t, const char *vars_json, size_t
     static const rz_render_options defaults = {0};
     const rz_render_options *o = options ? options : &defaults;
     struct rz_buf b;
-    struct rzj_ctx c = {.t = t,
-                        .out = &b,
-                        .max_output = o->max_output ? o->max_output : RZJ_DEFAULT_OUTPUT_BYTES,
-                        .steps_left = o->max_steps ? o->max_steps : RZJ_DEFAULT_STEPS,
-                        .now_unix_s = o->now_unix_s,
-                        .err = err};
+    struct rz_j_ctx c = {.t = t,
+                         .out = &b,
+                         .max_output = o->max_output ? o->max_output : RZJ_DEFAULT_OUTPUT_BYTES,
+                         .steps_left = o->max_steps ? o->max_steps : RZJ_DEFAULT_STEPS,
+                         .now_unix_s = o->now_unix_s,
+                         .err = err};
     rz_buf_init(&b, c.max_output);
     rz_arena_init(&c.arena, RZJ_MAX_VALUE_BYTES);
-    bool ok = rzj_read_json(&c, vars_json, len, &c.vars);
-    ok = ok && (c.scope = rzj_scope_new(&c, NULL)) && rzj_exec(&c, t->root);
+    bool ok = rz_j_read_json(&c, vars_json, len, &c.vars);
+    ok = ok && (c.scope = rz_j_scope_new(&c, NULL)) && rz_j_exec(&c, t->root);
     RZ_ASSERT(ok == (c.status == RZ_OK));
     rz_status status = ok ? append(out, &b, err) : c.status;
     rz_arena_fini(&c.arena);
