@@ -9,11 +9,14 @@ set(rz_isa_amx ${rz_isa_avx512bf16} -mamx-tile -mamx-int8 -mamx-bf16)
 # Inner loops are worth unrolling; the presets that are not optimized stay so.
 set(rz_isa_release "$<$<CONFIG:Release>:-O3>" "$<$<CONFIG:Release>:-fomit-frame-pointer>")
 
+# Without optimization the compiler's intrinsics are macros that convert -1 to a mask in our file.
+set(rz_isa_warnings -Wno-sign-conversion)
+
 function(rz_set_isa_flags)
     foreach(source ${ARGN})
         if(source MATCHES "_(avx2|avx512|avx512bf16|amx)\\.c$")
             set_source_files_properties(${source} PROPERTIES
-                COMPILE_OPTIONS "${rz_isa_${CMAKE_MATCH_1}};${rz_isa_release}")
+                COMPILE_OPTIONS "${rz_isa_${CMAKE_MATCH_1}};${rz_isa_release};${rz_isa_warnings}")
         endif()
     endforeach()
 endfunction()
