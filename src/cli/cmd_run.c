@@ -31,7 +31,8 @@ static const struct cli_option run_options[] = {
                  "print one JSON object when the answer is complete, instead of streaming it"),
     CLI_ROW_FLAG('v', "verbose", FIELD(verbose),
                  "tell about the model, memory, sampler and speed on stderr"),
-    CLI_ROW_FLAG('q', "quiet", FIELD(quiet), "no spinner, and no note when the answer was cut"),
+    CLI_ROW_FLAG('q', "quiet", FIELD(quiet),
+                 "no spinner, and no note that --max-tokens cut the answer"),
     {0},
 };
 
@@ -179,7 +180,8 @@ static rz_status answer(struct run *r, rz_error *err)
         return status;
     if (a->json)
         RZ_TRY(print_json(r, err));
-    if (!a->quiet)
+    /* --max-tokens is the user's own limit; a full context is none that anybody asked for. */
+    if (!a->quiet || r->answer.finish == RZ_FINISH_CONTEXT)
         cli_note_cut(&r->l, &a->sampling, &r->answer);
     if (a->verbose)
         describe_speed(r);

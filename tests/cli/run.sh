@@ -65,6 +65,8 @@ run 0 run --json demo -n 0 --ctx 32 --raw 'fn main' --logit-bias "$end=-inf" \
 json 'd["finish_reason"] == "context"'
 json 'd["tokens_generated"] + d["prompt_tokens"] == 33'
 err_has 'the context of 32 tokens is full'
+run 0 run -q demo -n 0 --ctx 32 --raw 'fn main' --logit-bias "$end=-inf" --logit-bias "$eot=-inf"
+err_has 'the context of 32 tokens is full'
 
 # A prompt that does not fit: both numbers, nothing on stdout.
 run 8 run demo --raw --ctx 4 'fn main() { let x = 5; }'
