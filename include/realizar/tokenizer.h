@@ -34,6 +34,9 @@ typedef struct rz_ids {
 } rz_ids;
 RZ_API void rz_ids_free(rz_ids *ids);
 
+/* Appends one id. Errors: RZ_ENOMEM. */
+RZ_API RZ_MUST_USE rz_status rz_ids_add(rz_ids *ids, int32_t id, rz_error *err);
+
 /* Appends the ids of text (UTF-8, len bytes; may hold NULs) to ids. Invalid UTF-8 is an error,
  * RZ_EFORMAT with the byte offset. flags: RZ_ENCODE_*. Without RZ_ENCODE_SPECIAL, text that looks
  * like a special token is plain text; added tokens that are not special (user-defined) are still

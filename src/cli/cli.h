@@ -89,9 +89,6 @@ rz_status cli_out_json(json_t *doc, rz_error *err);
 /* What has been printed has arrived. Called by main() after every command. */
 rz_status cli_out_flush(rz_error *err);
 
-/* Seconds on a clock that only goes forward. */
-double cli_now(void);
-
 /* ---- spinner.c: shown on stderr while something is loaded, if stderr is a terminal ---- */
 void cli_spinner_start(const char *what);
 void cli_spinner_stop(void);

@@ -1,6 +1,7 @@
 /* cmd_chat.c - `apr chat MODEL`: a conversation. The session keeps the tokens of all turns, and
  * each turn feeds only what its rendered prompt has beyond them. */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "cli/cli.h"
 #include "cli/conversation.h"
@@ -52,10 +53,10 @@ static void describe_turn(const struct chat *c, const rz_ids *ids, size_t n_reus
 
 static rz_status generate(struct chat *c, const rz_ids *ids, rz_error *err)
 {
-    double start = cli_now();
+    double start = rz_now_s();
     size_t n_reused = 0;
     RZ_TRY(cli_feed(&c->l, ids, &n_reused, err));
-    double feed_s = cli_now() - start;
+    double feed_s = rz_now_s() - start;
     rz_sampler_options options = c->sampling.options;
     options.seed += c->n_regens;
     rz_sampler *sampler = NULL;

@@ -1,5 +1,6 @@
 /* cmd_run.c - `apr run MODEL [PROMPT]`: one prompt, one answer, streamed. */
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "cli/cli.h"
 #include "cli/io.h"
@@ -167,9 +168,9 @@ static rz_status answer(struct run *r, rz_error *err)
 {
     const struct run_args *a = r->args;
     cli_interrupt_catch();
-    double start = cli_now();
+    double start = rz_now_s();
     RZ_TRY(cli_feed(&r->l, &r->ids, NULL, err));
-    r->prompt_s = cli_now() - start;
+    r->prompt_s = rz_now_s() - start;
     rz_status status = cli_generate(&r->l, r->sampler, &a->sampling, !a->json, &r->answer, err);
     const rz_text *text = &r->answer.text;
     if (status == RZ_EIO)

@@ -8,25 +8,12 @@
 
 #include <string.h>
 
-rz_status cli_ids_add(rz_ids *ids, int32_t id, rz_error *err)
-{
-    if (ids->len == ids->cap) {
-        size_t cap = ids->cap + ids->cap / 2 + 64;
-        int32_t *data = realloc(ids->data, cap * sizeof *data);
-        if (!data)
-            return rz_fail_nomem(err, cap * sizeof *data, "token ids");
-        ids->data = data;
-        ids->cap = cap;
-    }
-    ids->data[ids->len++] = id;
-    return RZ_OK;
-}
-
 rz_status cli_parse_ids(const char *text, uint32_t n_vocab, rz_ids *ids, rz_error *err)
 {
-    static const char between[] = ", \t\n";
-    for (const char *p = text + strspn(text, between); *p; p += strspn(p, between)) {
-        size_t len = strcspn(p, between);
+    static const char space[] = " \t\n";
+    const char *p = text + strspn(text, space);
+    while (*p) {
+        size_t len = strcspn(p, ", \t\n");
         char word[16] = "";
         uint64_t v;
         if (len < sizeof word)
@@ -37,8 +24,14 @@ rz_status cli_parse_ids(const char *text, uint32_t n_vocab, rz_ids *ids, rz_erro
         if (v >= n_vocab)
             return rz_fail(err, RZ_EUSAGE, "token id %s is outside the vocabulary of %u", word,
                            n_vocab);
-        RZ_TRY(cli_ids_add(ids, (int32_t)v, err));
+        RZ_TRY(rz_ids_add(ids, (int32_t)v, err));
         p += len;
+        p += strspn(p, space);
+        if (*p == ',') {
+            p += 1 + strspn(p + 1, space);
+            if (!*p)
+                return rz_fail(err, RZ_EUSAGE, "no token id after the last comma");
+        }
     }
     return RZ_OK;
 }
@@ -54,7 +47,7 @@ static rz_status add_json_ids(const char *path, const json_t *array, uint32_t n_
             return rz_fail(err, RZ_EFORMAT,
                            "%s: element %zu is not a token id below %u, the vocabulary's size",
                            path, i, n_vocab);
-        RZ_TRY(cli_ids_add(ids, (int32_t)json_integer_value(v), err));
+        RZ_TRY(rz_ids_add(ids, (int32_t)json_integer_value(v), err));
     }
     return RZ_OK;
 }

@@ -4,10 +4,7 @@
 
 #include <realizar/tokenizer.h>
 
-/* Appends one id. Errors: RZ_ENOMEM. */
-rz_status cli_ids_add(rz_ids *ids, int32_t id, rz_error *err);
-
-/* Appends ids written as "1,2,3" (commas, spaces or both between them). Errors: RZ_EUSAGE (not a
+/* Appends ids written as "1,2,3" (one comma, spaces or both between two). Errors: RZ_EUSAGE (not a
  * number, or not below n_vocab). */
 rz_status cli_parse_ids(const char *text, uint32_t n_vocab, rz_ids *ids, rz_error *err);
 

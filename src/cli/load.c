@@ -1,6 +1,7 @@
 /* load.c - from the MODEL argument to a session. */
 #include "cli/load.h"
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "cli/cli.h"
 #include "cli/io.h"
@@ -151,14 +152,14 @@ rz_status cli_load(struct cli_loaded *l, const char *operand, const struct cli_m
         return rz_fail(err, RZ_EUSAGE, "--gpu and --no-gpu contradict each other");
     if (args->gpu)
         return rz_fail(err, RZ_ENOTBUILT, "this build of apr has no GPU backend; leave out --gpu");
-    double start = cli_now();
+    double start = rz_now_s();
     if (!quiet)
         cli_spinner_start("loading the model");
     rz_status status = open_model(l, operand, args, err);
     if (!status && engine_args)
         status = open_session(l, engine_args, err);
     cli_spinner_stop();
-    l->load_s = cli_now() - start;
+    l->load_s = rz_now_s() - start;
     return status;
 }
 

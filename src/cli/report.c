@@ -136,10 +136,3 @@ rz_status cli_out_json(json_t *doc, rz_error *err)
         return rz_fail_nomem(err, 0, "the JSON text");
     return cli_out_flush(err);
 }
-
-double cli_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}

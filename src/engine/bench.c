@@ -4,21 +4,14 @@
 #include "engine/bench.h"
 
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/rng.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-double rz_bench_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static rz_status fill_ids(rz_bench *b, uint64_t seed, rz_error *err)
 {
@@ -117,12 +110,12 @@ rz_status rz_bench_prefill(rz_bench *b, uint32_t n, uint32_t depth, double secon
     rz_session *s = b->sessions[0];
     RZ_ASSERT(n >= 1 && n + depth <= b->n_ids);
     RZ_TRY(rz_bench_set_depth(b, 0, depth, err));
-    double start = rz_bench_now();
+    double start = rz_now_s();
     RZ_TRY(rz_session_feed(s, b->ids + depth, n, err));
-    seconds[0] = rz_bench_now() - start;
+    seconds[0] = rz_now_s() - start;
     int32_t id;
     RZ_TRY(rz_sampler_sample(b->greedy, rz_session_logits(s), b->ids, n + depth, &id, err));
-    seconds[1] = rz_bench_now() - start;
+    seconds[1] = rz_now_s() - start;
     rz_session_truncate(s, depth);
     return RZ_OK;
 }
@@ -140,9 +133,9 @@ rz_status rz_bench_decode(rz_bench *b, const uint32_t n_depth[2], uint32_t batch
             const int32_t *id = b->ids + (depth + step + 7 * (size_t)i) % b->n_ids;
             b->feeds[i] = (rz_feed){.session = b->sessions[i], .ids = id, .n = 1};
         }
-        double start = rz_bench_now();
+        double start = rz_now_s();
         RZ_TRY(rz_engine_step(b->engine, b->feeds, batch, err));
-        step_s[step] = rz_bench_now() - start;
+        step_s[step] = rz_now_s() - start;
     }
     for (uint32_t i = 0; i < batch; i++)
         rz_session_truncate(b->sessions[i], depth);

@@ -12,9 +12,6 @@
 double rz_weight_bytes(const struct rz_weight *w);
 double rz_weight_flops(const struct rz_weight *w);
 
-/* Seconds on a clock that only goes forward. */
-double rz_bench_now(void);
-
 struct rz_bench {
     rz_engine *engine;
     rz_session **sessions; /* [n_sessions] */

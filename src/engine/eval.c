@@ -1,11 +1,11 @@
 /* eval.c - perplexity over windows of text. Invariant: every token but the first of a window is
  * scored once, given all before it in the window. */
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/fail.h"
 
 #include <math.h>
 #include <realizar/check.h>
-#include <time.h>
 
 /* Memory for the logits of a part of a window. */
 static const size_t logits_bytes_max = (size_t)32 << 20;
@@ -14,13 +14,6 @@ struct tally {
     size_t n;
     double mean, square; /* Welford 1962: square is the sum of squared deviations */
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* -log softmax(logits)[id] */
 static double nll(const float *logits, uint32_t n, int32_t id)
@@ -86,7 +79,7 @@ rz_status rz_eval_perplexity(rz_engine *engine, const int32_t *ids, size_t n, ui
     RZ_TRY(check_arguments(engine, ids, n, n_ctx, err));
     struct eval e = {.n_vocab = rz_model_get_info(rz_engine_model(engine))->n_vocab};
     size_t row_bytes = e.n_vocab * sizeof *e.logits;
-    double start = now_s();
+    double start = rz_now_s();
     e.part = rz_min_size(rz_max_size(logits_bytes_max / row_bytes, 1), n_ctx);
     RZ_TRY(rz_session_new(&e.session, engine, err));
     rz_status status = RZ_OK;
@@ -109,6 +102,6 @@ rz_status rz_eval_perplexity(rz_engine *engine, const int32_t *ids, size_t n, ui
     out->mean_nll = t->mean;
     out->perplexity = exp(t->mean);
     out->standard_error = out->perplexity * deviation;
-    out->seconds = now_s() - start;
+    out->seconds = rz_now_s() - start;
     return RZ_OK;
 }

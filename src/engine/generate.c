@@ -1,11 +1,11 @@
 /* generate.c - the generation loop. Invariant: out->text holds the text that on_text was given
  * (emitted bytes) and after it only bytes that may still turn out to begin a stop string. */
+#include "base/clock.h"
 #include "base/fail.h"
 #include "engine/generate_stop.h"
 #include "engine/internal.h"
 
 #include <string.h>
-#include <time.h>
 
 struct run {
     rz_session *session;
@@ -17,27 +17,6 @@ struct run {
     size_t emitted; /* bytes of out->text */
     size_t max_tokens;
 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static rz_status push_id(rz_ids *ids, int32_t id, rz_error *err)
-{
-    if (ids->len == ids->cap) {
-        size_t cap = ids->cap ? 2 * ids->cap : 64;
-        int32_t *data = realloc(ids->data, cap * sizeof *data);
-        if (!data)
-            return rz_fail_nomem(err, cap * sizeof *data, "the generated tokens");
-        ids->data = data;
-        ids->cap = cap;
-    }
-    ids->data[ids->len++] = id;
-    return RZ_OK;
-}
 
 static void cut_text(rz_text *text, size_t len)
 {
@@ -70,7 +49,7 @@ static rz_status take(struct run *r, int32_t id, bool *done, rz_error *err)
 {
     rz_generation *out = r->out;
     const rz_generate_options *o = r->options;
-    RZ_TRY(push_id(&out->ids, id, err));
+    RZ_TRY(rz_ids_add(&out->ids, id, err));
     size_t from = out->text.len;
     bool end = !o->ignore_end && rz_tokenizer_is_end(r->tok, id);
     if (!end || o->keep_special)
@@ -102,21 +81,21 @@ static rz_status take(struct run *r, int32_t id, bool *done, rz_error *err)
 
 static rz_status generate_all(struct run *r, rz_sampler *sampler, rz_error *err)
 {
-    double start = now_s(), first = 0;
+    double start = rz_now_s(), first = 0;
     rz_status status = RZ_OK;
     for (bool done = false; !done && !status;) {
         int32_t id = -1;
         status = rz_sampler_sample(sampler, rz_session_logits(r->session), r->session->ids,
                                    r->session->n_ids, &id, err);
         if (first == 0)
-            first = now_s();
+            first = rz_now_s();
         if (!status)
             status = take(r, id, &done, err);
         if (!status && !done)
             status = rz_session_feed(r->session, &id, 1, err);
     }
     r->out->first_token_s = first - start;
-    r->out->rest_s = now_s() - first;
+    r->out->rest_s = rz_now_s() - first;
     return status;
 }
 

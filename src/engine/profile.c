@@ -2,6 +2,7 @@
  * the same steps without, so that the timers' own cost shows. */
 #include "engine/profile.h"
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/perf_counters.h"
 
@@ -66,14 +67,14 @@ static rz_status step(struct run *r, const int32_t *ids, uint32_t n, double *sec
 {
     rz_bench *b = r->bench;
     rz_session *s = b->sessions[0];
-    double start = rz_bench_now();
+    double start = rz_now_s();
     RZ_TRY(rz_session_feed(s, ids, n, err));
-    double fed = rz_bench_now();
+    double fed = rz_now_s();
     int32_t id;
     size_t n_history;
     const int32_t *history = rz_session_ids(s, &n_history);
     RZ_TRY(rz_sampler_sample(b->greedy, rz_session_logits(s), history, n_history, &id, err));
-    double now = rz_bench_now();
+    double now = rz_now_s();
     *seconds = now - start;
     if (!r->timers.phase)
         return RZ_OK;

@@ -2,6 +2,7 @@
  * multiply. Which operation of the model a matrix product is, and of which layer, is told by where
  * its weights stand in struct rz_weights. */
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "engine/profile.h"
 
@@ -20,7 +21,7 @@ struct span {
 static struct span begin(const struct rz_backend *b)
 {
     struct rz_timers *t = timers_of(b);
-    return (struct span){t, t->nesting++ ? 0 : rz_bench_now()};
+    return (struct span){t, t->nesting++ ? 0 : rz_now_s()};
 }
 
 static void end(struct span s, rz_op op, double bytes, double flops)
@@ -29,7 +30,7 @@ static void end(struct span s, rz_op op, double bytes, double flops)
     if (--t->nesting || !t->phase)
         return;
     rz_op_figures *f = &t->phase->figures[(size_t)t->layer * RZ_N_OPS + op];
-    f->seconds += rz_bench_now() - s.start;
+    f->seconds += rz_now_s() - s.start;
     f->calls++;
     f->bytes += bytes;
     f->flops += flops;
@@ -266,11 +267,11 @@ double rz_timers_cost(void)
     enum {
         N_TIMERS = 20000
     };
-    double sum = 0, start = rz_bench_now();
+    double sum = 0, start = rz_now_s();
     for (int i = 0; i < N_TIMERS; i++) {
-        double before = rz_bench_now();
-        sum += rz_bench_now() - before;
+        double before = rz_now_s();
+        sum += rz_now_s() - before;
     }
-    double s = rz_bench_now() - start;
+    double s = rz_now_s() - start;
     return sum >= 0 ? s / N_TIMERS : 0;
 }

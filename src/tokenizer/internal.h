@@ -107,7 +107,6 @@ RZ_MUST_USE rz_status rz_tokenizer_load(rz_tokenizer *tok, const rz_file *file, 
 
 /* Room for n more ids. */
 RZ_MUST_USE rz_status rz_ids_reserve(rz_ids *ids, size_t n, rz_error *err);
-RZ_MUST_USE rz_status rz_ids_add(rz_ids *ids, int32_t id, rz_error *err);
 RZ_MUST_USE rz_status rz_text_add(rz_text *text, const char *data, size_t len, rz_error *err);
 
 /* A word seen before in this call: its ids are appended and *hit is set. Otherwise *slot is where

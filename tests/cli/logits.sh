@@ -86,6 +86,10 @@ run 2 logits demo --ids 1 text
 run 2 logits demo --ids ''
 run 2 logits demo ''
 run 2 logits demo --ids 1,x
+for bad in 1,,2 1, ,1; do
+    run 2 logits demo --ids "$bad"
+    err_has 'token id'
+done
 run 2 logits demo --ids "$vocab"
 err_has 'outside the vocabulary'
 run 2 logits demo --ids 1 -o - --json

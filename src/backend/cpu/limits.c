@@ -4,12 +4,12 @@
 
 #include "backend/cpu/cpu.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/fail.h"
 #include "kernels/peak.h"
 
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum {
     N_READS = 12,      /* passes over the buffer, of which the best counts */
@@ -20,13 +20,6 @@ enum {
 
 /* A pass must be long beside the start of the threads (some microseconds). */
 static const double pass_s = 0.008;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 struct job {
     const struct rz_peaks *peaks;
@@ -58,9 +51,9 @@ static void multiply_part(void *ctx, unsigned i_thread, unsigned n_threads)
 
 static double pass(struct cpu_backend *c, rz_pool_fn *fn, struct job *j)
 {
-    double start = now_s();
+    double start = rz_now_s();
     rz_pool_run(c->pool, fn, j);
-    return now_s() - start;
+    return rz_now_s() - start;
 }
 
 /* Times per second that the job is done, at best. */
