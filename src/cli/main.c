@@ -20,7 +20,8 @@ static bool wants_json(int argc, char **argv)
     return false;
 }
 
-static rz_status unknown_command(const char *name, rz_error *err)
+/* before: the word before the name on the command line, or NULL. */
+static rz_status unknown_command(const char *name, const char *before, rz_error *err)
 {
     const char *nearest = NULL;
     unsigned best = CLI_FAR;
@@ -34,6 +35,11 @@ static rz_status unknown_command(const char *name, rz_error *err)
     if (nearest && cli_is_near(name, best))
         return rz_fail(err, RZ_EUSAGE, "there is no command '%s'; did you mean '%s'?", name,
                        nearest);
+    if (before)
+        return rz_fail(err, RZ_EUSAGE,
+                       "there is no command '%s'; if it is the value of %s, the command's name "
+                       "comes before both",
+                       name, before);
     return rz_fail(err, RZ_EUSAGE, "there is no command '%s'; `apr help` lists them", name);
 }
 
@@ -65,14 +71,15 @@ static rz_status help(int argc, char **argv, rz_error *err)
         return rz_fail(err, RZ_EUSAGE, "help takes one command: apr help [COMMAND]");
     const struct cli_command *command = cli_find_command(argv[2]);
     if (!command)
-        return unknown_command(argv[2], err);
+        return unknown_command(argv[2], NULL, err);
     cli_print_help(stdout, command);
     return RZ_OK;
 }
 
 /* Options before the command's name (`apr --json check FILE`) belong to the command: the name is
- * moved before them. Returns the name, NULL if there is none. */
-static char *find_name(int argc, char **argv)
+ * moved before them. Returns the name, NULL if there is none; *before is the word that stood before
+ * it. */
+static char *find_name(int argc, char **argv, const char **before)
 {
     int i = 1;
     while (i < argc && argv[i][0] == '-' && argv[i][1])
@@ -80,6 +87,7 @@ static char *find_name(int argc, char **argv)
     if (i == argc)
         return NULL;
     char *name = argv[i];
+    *before = i > 1 ? argv[i - 1] : NULL;
     for (; i > 1; i--)
         argv[i] = argv[i - 1];
     argv[1] = name;
@@ -96,7 +104,7 @@ static rz_status dispatch(int argc, char **argv, rz_error *err)
         cli_print_commands(stdout);
         return RZ_OK;
     }
-    const char *name = find_name(argc, argv);
+    const char *before, *name = find_name(argc, argv, &before);
     if (!name) {
         cli_print_commands(stderr);
         return rz_fail(err, RZ_EUSAGE,
@@ -107,7 +115,7 @@ static rz_status dispatch(int argc, char **argv, rz_error *err)
         return help(argc, argv, err);
     const struct cli_command *command = cli_find_command(name);
     if (!command)
-        return unknown_command(name, err);
+        return unknown_command(name, before, err);
     return run_command(command, (size_t)argc - 2, argv + 2, err);
 }
 

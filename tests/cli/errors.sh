@@ -36,6 +36,10 @@ with_model 4 "$dir/text.gguf"
 with_model 4 "$dir/cut.gguf"
 with_model 4 "$dir/header.gguf"
 
+# A value that was taken for the command's name.
+run 2 --threads 2 run demo hello
+err_has "if it is the value of --threads"
+
 # What this build does not take is said.
 run 2 inspect hf://org/repo/file.gguf
 err_has 'downloads nothing'
