@@ -67,6 +67,8 @@ typedef struct rz_tensor {
     uint32_t n_dims;
     uint64_t shape[RZ_MAX_DIMS];
     const void *data; /* borrowed, mostly from the mapping; alignment at least 1 */
+    bool mapped;      /* data lies in a read-only mapping of a file: its pages can be dropped from
+                         memory and come back by themselves */
     size_t n_bytes;
     uint64_t file_offset; /* of data in its file, for messages; 0: computed by the reader */
 } rz_tensor;

@@ -36,8 +36,8 @@ static const struct cli_option bench_options[] = {
                   "runs before them that are not measured (default: 5)"),
     CLI_ROW_FLAG(0, "fast", FIELD(fast), "5 runs and 1 warm-up, unless they are given"),
     CLI_ROW(CLI_LIST, 0, "baseline", "KIND=WHERE", FIELD(baselines),
-            "compare with another program on the same file, run by run: llama-cpp=PATH of a "
-            "llama-bench; ollama=URL is not built (exit code 9); may be given 4 times"),
+            "compare with another program on the same file, run by run: llama-cpp=PATH or "
+            "ik-llama-cpp=PATH of a llama-bench, ollama=URL/MODEL; may be given 4 times"),
     {0},
 };
 

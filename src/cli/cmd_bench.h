@@ -49,7 +49,9 @@ struct bench_case {
 
 struct bench_baseline {
     char name[32];
-    const char *path; /* of its llama-bench */
+    const char *path; /* of its llama-bench; NULL: Ollama */
+    char url[256];    /* of Ollama's /api/generate */
+    const char *ollama_model;
 };
 
 struct bench_job {
@@ -82,6 +84,13 @@ const char *bench_case_name(char text[BENCH_NAME_MAX], const struct bench_case *
 rz_status bench_parse_baselines(struct bench_job *j, rz_error *err);
 /* One run of every baseline over the cases of a depth; fills sample i_run. */
 rz_status bench_run_baselines(struct bench_job *j, uint32_t depth, size_t i_run, rz_error *err);
+
+/* ---- cmd_bench_ollama.c ---- */
+
+/* where: URL/MODEL. Errors: RZ_EUSAGE. */
+rz_status bench_parse_ollama(struct bench_baseline *b, const char *where, rz_error *err);
+/* Baseline at[0], run at[1], of the cases of a depth. */
+rz_status bench_run_ollama(struct bench_job *j, uint32_t depth, const size_t at[2], rz_error *err);
 
 /* ---- cmd_bench_report.c ---- */
 

@@ -1,6 +1,6 @@
-/* cmd_bench_baseline.c - other programs on the same file: llama.cpp's llama-bench, which is started
- * once per run with one repetition, so that its samples and ours see the same moments. Its JSON:
- * tools/llama-bench/README.md of llama.cpp. */
+/* cmd_bench_baseline.c - other programs on the same file: llama.cpp's llama-bench and its like,
+ * started once per run with one repetition, so that its samples and ours see the same moments. Its
+ * JSON: tools/llama-bench/README.md of llama.cpp. */
 #include "base/buf.h"
 #include "base/fail.h"
 #include "cli/cli.h"
@@ -19,27 +19,43 @@ enum {
     LIST_TEXT = 256
 };
 
+/* Programs that answer as llama-bench does. */
+static const char *const bench_programs[] = {"llama-cpp", "ik-llama-cpp"};
+
+static bool is_program(const char *name, size_t len)
+{
+    for (size_t i = 0; i < RZ_ARRAY_LEN(bench_programs); i++)
+        if (strlen(bench_programs[i]) == len && !memcmp(bench_programs[i], name, len))
+            return true;
+    return false;
+}
+
 static rz_status parse_baseline(struct bench_job *j, const char *text, rz_error *err)
 {
     const char *where = strchr(text, '=');
     size_t len = where ? (size_t)(where - text) : strlen(text);
-    if (len == 6 && !memcmp(text, "ollama", 6))
-        return rz_fail(err, RZ_ENOTBUILT,
-                       "--baseline ollama=URL needs HTTP, which this build of apr has not; "
-                       "llama-cpp=PATH of a llama-bench works");
-    if (len != 9 || memcmp(text, "llama-cpp", 9) != 0 || !where || !where[1])
-        return rz_fail(err, RZ_EUSAGE, "--baseline takes llama-cpp=PATH or ollama=URL, not '%s'",
+    bool ollama = len == 6 && !memcmp(text, "ollama", 6), program = is_program(text, len);
+    if (!where || !where[1] || (!ollama && !program))
+        return rz_fail(err, RZ_EUSAGE,
+                       "--baseline takes llama-cpp=PATH, ik-llama-cpp=PATH or ollama=URL/MODEL, "
+                       "not '%s'",
                        text);
     if (j->n_baselines == BENCH_MAX_BASELINES)
         return rz_fail(err, RZ_EUSAGE, "--baseline may be given %d times", BENCH_MAX_BASELINES);
-    if (access(where + 1, X_OK))
+    struct bench_baseline *b = &j->baseline[j->n_baselines];
+    if (ollama)
+        RZ_TRY(bench_parse_ollama(b, where + 1, err));
+    else if (access(where + 1, X_OK))
         return rz_fail(err, RZ_ENOTFOUND, "%s cannot be run: %s", where + 1, strerror(errno));
-    struct bench_baseline *b = &j->baseline[j->n_baselines++];
-    b->path = where + 1;
-    if (j->n_baselines == 1)
-        snprintf(b->name, sizeof b->name, "llama-cpp");
     else
-        snprintf(b->name, sizeof b->name, "llama-cpp-%zu", j->n_baselines);
+        b->path = where + 1;
+    size_t same = 1;
+    for (size_t i = 0; i < j->n_baselines; i++)
+        same += !strncmp(j->baseline[i].name, text, len);
+    snprintf(b->name, sizeof b->name, "%.*s", (int)len, text);
+    if (same > 1)
+        snprintf(b->name, sizeof b->name, "%.*s-%zu", (int)len, text, same);
+    j->n_baselines++;
     return RZ_OK;
 }
 
@@ -148,23 +164,30 @@ static void take(struct bench_job *j, const json_t *entry, const size_t at[2], u
     }
 }
 
+static rz_status run_program_once(struct bench_job *j, uint32_t depth, const size_t at[2],
+                                  rz_error *err)
+{
+    struct rz_buf out;
+    rz_buf_init(&out, MAX_ANSWER);
+    rz_status status = ask(j, &j->baseline[at[0]], depth, &out, err);
+    json_error_t why = {0};
+    json_t *answer = status ? NULL : json_loadb(out.data ? out.data : "", out.len, 0, &why);
+    rz_buf_fini(&out);
+    if (!status && !json_is_array(answer))
+        status = rz_fail(err, RZ_EFORMAT, "%s does not answer with a JSON array %s",
+                         j->baseline[at[0]].path, why.text);
+    for (size_t i = 0; i < json_array_size(answer); i++)
+        take(j, json_array_get(answer, i), at, depth);
+    json_decref(answer);
+    return status;
+}
+
 rz_status bench_run_baselines(struct bench_job *j, uint32_t depth, size_t i_run, rz_error *err)
 {
     for (size_t b = 0; b < j->n_baselines; b++) {
-        struct rz_buf out;
-        rz_buf_init(&out, MAX_ANSWER);
-        rz_status status = ask(j, &j->baseline[b], depth, &out, err);
-        json_error_t why = {0};
-        json_t *answer = status ? NULL : json_loadb(out.data ? out.data : "", out.len, 0, &why);
-        rz_buf_fini(&out);
-        if (!status && !json_is_array(answer))
-            status = rz_fail(err, RZ_EFORMAT, "%s does not answer with a JSON array %s",
-                             j->baseline[b].path, why.text);
         const size_t at[2] = {b, i_run};
-        for (size_t i = 0; i < json_array_size(answer); i++)
-            take(j, json_array_get(answer, i), at, depth);
-        json_decref(answer);
-        RZ_TRY(status);
+        RZ_TRY(j->baseline[b].path ? run_program_once(j, depth, at, err)
+                                   : bench_run_ollama(j, depth, at, err));
     }
     return RZ_OK;
 }

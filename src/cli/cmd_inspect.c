@@ -79,7 +79,10 @@ static void print_header(const json_t *doc)
     if (shards > 1)
         printf(" in %u shards", (unsigned)shards);
     printf("\narchitecture    ");
-    put_value(json_object_get(doc, "architecture"));
+    if (json_string_length(json_object_get(doc, "architecture")) > 0)
+        put_value(json_object_get(doc, "architecture"));
+    else
+        fputs("none", stdout);
     const json_t *name = json_object_get(doc, "name");
     if (json_is_string(name)) {
         fputs(" (", stdout);
@@ -91,7 +94,9 @@ static void print_header(const json_t *doc)
     if (json_is_string(why)) {
         fputs("not supported   ", stdout);
         put_value(why);
-        fputs("\n                hyper-parameters below are the bare metadata\n", stdout);
+        puts(json_string_length(json_object_get(doc, "architecture")) > 0
+                 ? "\n                hyper-parameters below are the bare metadata"
+                 : "");
     }
 }
 
@@ -248,13 +253,38 @@ static void print_metadata(const json_t *doc)
     }
 }
 
+/* What an .apr file says of itself beside the model. */
+static void print_container(const json_t *doc)
+{
+    json_t *o = json_object_get(doc, "container");
+    const char *key;
+    json_t *value;
+    if (!json_is_object(o))
+        return;
+    puts("\ncontainer");
+    json_object_foreach(o, key, value)
+    {
+        fputs("  ", stdout);
+        cli_put_clean(stdout, key, strlen(key), false);
+        printf("%*s", (int)(strlen(key) < 31 ? 32 - strlen(key) : 1), "");
+        put_value(value);
+        putchar('\n');
+    }
+}
+
 static void print_page(json_t *doc, const struct inspect_args *a)
 {
+    /* A file that names none holds no language model. */
+    bool language = json_string_length(json_object_get(doc, "architecture")) > 0;
     print_header(doc);
-    print_parameters(doc);
+    print_container(doc);
+    if (language)
+        print_parameters(doc);
     print_quantization(doc);
-    print_tokenizer(doc);
-    print_template(doc);
+    if (language) {
+        print_tokenizer(doc);
+        print_template(doc);
+    }
     print_memory(doc);
     if (a->metadata)
         print_metadata(doc);

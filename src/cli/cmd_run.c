@@ -144,7 +144,8 @@ static rz_status print_json(const struct run *r, rz_error *err)
                   "finish_reason", rz_finish_name(g->finish), "prompt_tokens", (int)r->ids.len,
                   "tok_per_sec", rate(cli_generation_rate(g)), "inference_time_ms",
                   rounded(seconds * 1e3, 0.01), "load_ms", rounded(r->l.load_s * 1e3, 0.01),
-                  "prompt_ms", rounded(r->prompt_s * 1e3, 0.01), "used_gpu", 0, "cached", 1);
+                  "prompt_ms", rounded(r->prompt_s * 1e3, 0.01), "used_gpu", 0, "cached",
+                  !r->l.downloaded);
     return cli_out_json(doc, err);
 }
 

@@ -63,7 +63,9 @@ void cli_print_help(FILE *to, const struct cli_command *c)
         for (const struct cli_option *o = g->options; o->name; o++)
             print_option(to, o);
     }
-    fprintf(to, "\n  -h, --help%*sshow this\n", HELP_COLUMN - 12, "");
+    fprintf(to, "\n      --offline%*sdownload nothing: only what is on this machine\n",
+            HELP_COLUMN - 15, "");
+    fprintf(to, "  -h, --help%*sshow this\n", HELP_COLUMN - 12, "");
 }
 
 void cli_print_commands(FILE *to)
@@ -75,7 +77,10 @@ void cli_print_commands(FILE *to)
         fprintf(to, "  %-10s ", (*c)->name);
         print_wrapped(to, (*c)->summary, 13);
     }
-    fputs("\n`apr help COMMAND` shows a command's options, `apr --version` the version.\n"
-          "MODEL is a .gguf file, or `demo`: the small model that comes with apr.\n",
-          to);
+    fputs(
+        "\n`apr help COMMAND` shows a command's options, `apr --version` the version.\n"
+        "MODEL is a .gguf file, a SafeTensors model's folder, a name (org/repo, hf://..., a URL,\n"
+        "tiny, small, medium, large) of what is downloaded then, or `demo`: the small model that\n"
+        "comes with apr.\n",
+        to);
 }

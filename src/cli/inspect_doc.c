@@ -78,6 +78,21 @@ static json_t *meta_json(const rz_meta *m)
     return o;
 }
 
+/* What a container says of itself beside the model: the entries "apr.NAME" as NAME, or null. */
+static json_t *container_json(const rz_file *file)
+{
+    json_t *o = NULL;
+    for (size_t i = 0; i < rz_file_n_meta(file); i++) {
+        const rz_meta *m = rz_file_meta_at(file, i);
+        if (m->key.len <= 4 || memcmp(m->key.data, "apr.", 4) != 0 || m->type == RZ_META_ARRAY)
+            continue;
+        if (!o)
+            o = json_object();
+        json_object_setn_new(o, m->key.data + 4, m->key.len - 4, element(m, 0));
+    }
+    return o ? o : json_null();
+}
+
 /* ---- hyper-parameters ---- */
 
 enum kind {
@@ -313,7 +328,7 @@ json_t *cli_inspect_document(const struct inspect *in)
     struct totals all = {0};
     json_t *quantization = quantization_json(file, &all);
     return json_pack(
-        "{so ss sI sI sI sI so so sb so so sI sI so so so so so so so}", "file",
+        "{so ss sI sI sI sI so so sb so so sI sI so so so so so so so so}", "file",
         text(rz_file_path(file)), "format", rz_file_format(file), "version",
         (json_int_t)rz_file_version(file), "file_bytes", (json_int_t)rz_file_bytes(file), "shards",
         (json_int_t)rz_file_n_shards(file), "num_tensors", (json_int_t)rz_file_n_tensors(file),
@@ -324,5 +339,5 @@ json_t *cli_inspect_document(const struct inspect *in)
         all.elements ? real(8.0 * (double)all.bytes / (double)all.elements) : json_null(),
         "quantization", quantization, "tokenizer", tokenizer_json(file), "chat_template",
         string_or_null(file, "tokenizer.chat_template"), "memory", memory_json(in), "metadata",
-        metadata, "tensors", tensors_json(file));
+        metadata, "tensors", tensors_json(file), "container", container_json(file));
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "cli/cli.h"
+#include "cli/fetch.h"
 #include "cli/io.h"
 
 #include <errno.h>
@@ -91,27 +92,32 @@ static rz_status find_demo(char **path, rz_error *err)
                    installed);
 }
 
-rz_status cli_model_path(char **path, const char *operand, rz_error *err)
+/* A name that is nothing on this machine's disk: of the hub, or a mistake. */
+static rz_status not_a_path(char **path, const char *operand, bool quiet, bool *downloaded,
+                            rz_error *err)
+{
+    int reason = errno;
+    bool missing = reason == ENOENT || reason == ENOTDIR;
+    if (missing && rz_hub_is_ref(operand))
+        return cli_fetch(path, operand, quiet, downloaded, err);
+    if (missing)
+        return rz_fail(err, RZ_ENOTFOUND,
+                       "there is no file %s; MODEL is a .gguf file, a SafeTensors model's folder, "
+                       "org/repo, hf://..., a URL, an alias (tiny, small, medium, large) or demo",
+                       operand);
+    return rz_fail(err, RZ_EIO, "%s cannot be opened: %s", operand, strerror(reason));
+}
+
+static rz_status model_path(char **path, const char *operand, bool quiet, bool *downloaded,
+                            rz_error *err)
 {
     *path = NULL;
+    *downloaded = false;
     if (!strcmp(operand, "demo"))
         return find_demo(path, err);
     struct stat st;
-    if (stat(operand, &st)) {
-        int reason = errno;
-        if (strstr(operand, "://"))
-            return rz_fail(err, RZ_EUSAGE,
-                           "%s: this build downloads nothing; MODEL is a local .gguf file, or demo",
-                           operand);
-        if (reason == ENOENT && operand[0] != '/' && operand[0] != '.' && strchr(operand, '/') &&
-            !strstr(operand, ".gguf"))
-            return rz_fail(err, RZ_ENOTFOUND,
-                           "there is no file %s, and this build downloads nothing by such a name; "
-                           "MODEL is a local .gguf file, or demo",
-                           operand);
-        return rz_fail(err, reason == ENOENT || reason == ENOTDIR ? RZ_ENOTFOUND : RZ_EIO,
-                       "%s cannot be opened: %s", operand, strerror(reason));
-    }
+    if (stat(operand, &st))
+        return not_a_path(path, operand, quiet, downloaded, err);
     char *config = NULL;
     if (S_ISDIR(st.st_mode) && !try_file(&config, operand, (int)strlen(operand), "config.json"))
         return rz_fail(err, RZ_ENOTFOUND,
@@ -123,14 +129,18 @@ rz_status cli_model_path(char **path, const char *operand, rz_error *err)
     return *path ? RZ_OK : rz_fail_nomem(err, strlen(operand), "a file's name");
 }
 
-static rz_status open_model(struct cli_loaded *l, const char *operand,
-                            const struct cli_model_args *args, rz_error *err)
+rz_status cli_model_path(char **path, const char *operand, rz_error *err)
+{
+    bool downloaded;
+    return model_path(path, operand, false, &downloaded, err);
+}
+
+static rz_status open_model(struct cli_loaded *l, const struct cli_model_args *args, rz_error *err)
 {
     rz_model_options options = rz_model_options_default();
     options.n_threads = (uint32_t)args->threads.value;
     if (args->cpu_level)
         RZ_TRY(rz_cpu_level_mask(args->cpu_level, &options.cpu_mask, err));
-    RZ_TRY(cli_model_path(&l->path, operand, err));
     return rz_model_open(&l->model, l->path, &options, err);
 }
 
@@ -152,10 +162,11 @@ rz_status cli_load(struct cli_loaded *l, const char *operand, const struct cli_m
         return rz_fail(err, RZ_EUSAGE, "--gpu and --no-gpu contradict each other");
     if (args->gpu)
         return rz_fail(err, RZ_ENOTBUILT, "this build of apr has no GPU backend; leave out --gpu");
+    RZ_TRY(model_path(&l->path, operand, quiet, &l->downloaded, err));
     double start = rz_now_s();
     if (!quiet)
         cli_spinner_start("loading the model");
-    rz_status status = open_model(l, operand, args, err);
+    rz_status status = open_model(l, args, err);
     if (!status && engine_args)
         status = open_session(l, engine_args, err);
     cli_spinner_stop();

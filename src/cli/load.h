@@ -21,8 +21,9 @@ struct cli_engine_args {
 };
 extern const struct cli_option cli_engine_options[];
 
-/* The file that a MODEL argument means: a path, or the alias "demo". *path is malloc'ed. Errors:
- * RZ_ENOTFOUND, RZ_EUSAGE (a remote reference), RZ_ENOMEM. */
+/* The file that a MODEL argument means: a path, the alias "demo", or a name that is looked for in
+ * the caches and downloaded if it is in none. *path is malloc'ed. Errors: RZ_ENOTFOUND, RZ_EIO,
+ * RZ_ENOMEM, those of rz_hub_pull. */
 rz_status cli_model_path(char **path, const char *operand, rz_error *err);
 
 /* Start from {0}. */
@@ -31,7 +32,8 @@ struct cli_loaded {
     rz_engine *engine;
     rz_session *session;
     char *path;
-    double load_s; /* everything below cli_load */
+    bool downloaded; /* it was not on this machine before */
+    double load_s;   /* everything below cli_load */
 };
 
 /* Opens the model; with engine_args also makes an engine and a session. Shows a spinner unless

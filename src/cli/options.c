@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "cli/cli.h"
+#include "cli/fetch.h"
 
 #include <errno.h>
 #include <math.h>
@@ -159,6 +160,10 @@ static rz_status store(const struct parser *p, struct match m, const char *value
 static rz_status parse_long(struct parser *p, const char *arg)
 {
     size_t len = strcspn(arg, "=");
+    if (!strcmp(arg, "offline")) {
+        cli_set_offline();
+        return RZ_OK;
+    }
     struct match m = find_option(p, arg, len, 0);
     if (!m.option)
         return unknown_option(p, arg, len);

@@ -298,7 +298,7 @@ uint64_t rz_file_bytes(const rz_file *file)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < file->n_shards; i++)
-        bytes += file->shards[i].len;
+        bytes += file->shards[i].stored_len ? file->shards[i].stored_len : file->shards[i].len;
     return bytes;
 }
 

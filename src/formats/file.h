@@ -34,6 +34,7 @@ struct rz_shard {
     const uint8_t *data; /* the whole file */
     size_t len;
     struct rz_map map; /* owned; empty when data is borrowed memory */
+    size_t stored_len; /* of a file that is compressed, whose unpacked image data is; else 0 */
 };
 
 /* Open addressing, load at most 1/2; a slot is hash << 32 | index + 1, or 0. */

@@ -3,6 +3,7 @@
  * A reader is chosen by content, never by name. To add one: a row here, and a file that fills a
  * struct rz_file. What no reader knows is refused with a guess at what it is. */
 #include "base/fail.h"
+#include "formats/dotapr.h"
 #include "formats/file.h"
 #include "formats/gguf.h"
 #include "formats/hf.h"
@@ -17,12 +18,12 @@ static const struct {
     /* Fills the file, whose shard 0 is mapped, and seals it. */
     rz_status (*read)(struct rz_file *file, rz_error *err);
 } readers[] = {
-    {rz_gguf_probe, rz_gguf_read},
-    {rz_st_probe, rz_st_read},
-    {rz_st_index_probe, rz_st_index_read},
+    {rz_gguf_probe, rz_gguf_read},         {rz_st_probe, rz_st_read},
+    {rz_st_index_probe, rz_st_index_read}, {rz_apr_probe, rz_apr_read},
+    {rz_apr1_probe, rz_apr1_read},
 };
 
-#define SUPPORTED "supported: GGUF versions 2 and 3, SafeTensors"
+#define SUPPORTED "supported: GGUF versions 2 and 3, SafeTensors, .apr"
 
 /* Beginnings by which people's mistakes are known. */
 static const struct {
@@ -38,7 +39,7 @@ static const struct {
     {"fmgg", "a GGML file from before GGUF"},
     {"tjgg", "a GGML file from before GGUF"},
     {"algg", "a GGML adapter from before GGUF"},
-    {"APR", "an .apr file, not supported in this build"},
+    {"APR1", "an .apr file as whisper.apr wrote it before version 2, not supported"},
     {"PK\x03\x04", "a ZIP archive, such as a PyTorch checkpoint"},
     {"\x1F\x8B", "a gzip archive"},
     {"\x28\xB5\x2F\xFD", "a Zstandard archive"},

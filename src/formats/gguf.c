@@ -127,6 +127,7 @@ rz_status rz_gguf_read_shard(struct gguf_reader *r, struct rz_file *file, uint32
                               .label = shard->label,
                               .data = shard->data,
                               .len = shard->len,
+                              .mapped = shard->map.data != NULL,
                               .alignment = GGUF_DEFAULT_ALIGNMENT,
                               .err = err};
     const uint8_t *magic;

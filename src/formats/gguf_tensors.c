@@ -135,6 +135,7 @@ static rz_status place(struct gguf_reader *r, uint64_t data_begin, rz_tensor *t)
     }
     t->file_offset = begin;
     t->data = r->data + begin;
+    t->mapped = r->mapped;
     return RZ_OK;
 }
 

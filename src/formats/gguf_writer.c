@@ -1,8 +1,7 @@
 /* gguf_writer.c - streaming GGUF writer.
  *
  * Invariant: once begun, written is the number of data bytes handed over with their padding, and
- * the file holds exactly header_bytes + written. No fsync: the rename protects against a failure of
- * this process, not of the machine.
+ * the file holds exactly header_bytes + written.
  * Source: the GGUF specification (ggml-org/ggml, docs/gguf.md). */
 #include "formats/gguf_writer.h"
 
@@ -10,27 +9,18 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "formats/gguf.h"
-
+#include "formats/out_file.h"
 #include "quant/dtype.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
-    ALIGNMENT = GGUF_DEFAULT_ALIGNMENT,
-    MAX_TEMPORARY_NAMES = 100,
-    /* Linux moves at most 2^31 - 4096 bytes per call. */
-    MAX_WRITE_BYTES = 1 << 30
+    ALIGNMENT = GGUF_DEFAULT_ALIGNMENT
 };
 
 struct rz_gguf_writer {
-    char *path, *temporary;
-    int fd;
+    struct rz_out_file *out;
     struct rz_buf meta, infos;
     uint64_t n_meta, n_tensors;
     uint64_t *ends; /* of each tensor's data, from the data section, without padding */
@@ -42,40 +32,15 @@ struct rz_gguf_writer {
 
 static const size_t max_meta_bytes = (size_t)1 << 32;
 
-static bool open_temporary(struct rz_gguf_writer *w)
-{
-    size_t size = strlen(w->path) + 40;
-    w->temporary = malloc(size);
-    if (!w->temporary)
-        return false;
-    for (int i = 0; i < MAX_TEMPORARY_NAMES && w->fd < 0; i++) {
-        snprintf(w->temporary, size, "%s.%ld-%d.part", w->path, (long)getpid(), i);
-        w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (w->fd < 0 && errno != EEXIST)
-            return true;
-    }
-    return true;
-}
-
 rz_status rz_gguf_writer_new(struct rz_gguf_writer **out, const char *path, rz_error *err)
 {
-    struct stat st;
     *out = NULL;
-    /* A rename onto a device or a directory's name would destroy more than a file. */
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return rz_fail(err, RZ_EUSAGE, "%s: exists and is not a regular file", path);
     struct rz_gguf_writer *w = calloc(1, sizeof *w);
     if (!w)
         return rz_fail_nomem(err, sizeof *w, "a GGUF writer");
-    w->fd = -1;
     rz_buf_init(&w->meta, max_meta_bytes);
     rz_buf_init(&w->infos, max_meta_bytes);
-    w->path = strdup(path);
-    rz_status status = RZ_OK;
-    if (!w->path || !open_temporary(w))
-        status = rz_fail_nomem(err, strlen(path) + 1, "a file name");
-    else if (w->fd < 0)
-        status = rz_fail(err, RZ_EIO, "%s: cannot create: %s", path, strerror(errno));
+    rz_status status = rz_out_file_new(&w->out, path, err);
     if (status)
         rz_gguf_writer_free(&w);
     *out = w;
@@ -87,15 +52,10 @@ void rz_gguf_writer_free(struct rz_gguf_writer **writer)
     if (!writer || !*writer)
         return;
     struct rz_gguf_writer *w = *writer;
-    if (w->fd >= 0) {
-        close(w->fd);
-        unlink(w->temporary);
-    }
+    rz_out_file_free(&w->out);
     rz_buf_fini(&w->meta);
     rz_buf_fini(&w->infos);
     free(w->ends);
-    free(w->temporary);
-    free(w->path);
     free(w);
     *writer = NULL;
 }
@@ -145,6 +105,13 @@ void rz_gguf_put_f32(struct rz_gguf_writer *w, const char *key, float value)
 void rz_gguf_put_bool(struct rz_gguf_writer *w, const char *key, bool value)
 {
     rz_buf_char(entry(w, key, RZ_META_BOOL), value ? 1 : 0);
+}
+
+void rz_gguf_put_scalar(struct rz_gguf_writer *w, const char *key, rz_meta_type type,
+                        const void *value)
+{
+    RZ_ASSERT(rz_meta_elem_bytes(type) > 0);
+    rz_buf_add(entry(w, key, type), value, rz_meta_elem_bytes(type));
 }
 
 void rz_gguf_put_slice(struct rz_gguf_writer *w, const char *key, rz_slice text)
@@ -227,57 +194,31 @@ uint64_t rz_gguf_writer_bytes(const struct rz_gguf_writer *w)
     return header_bytes(w) + w->data_bytes;
 }
 
-static rz_status write_all(struct rz_gguf_writer *w, const void *data, size_t len, rz_error *err)
-{
-    const char *p = data;
-    while (len > 0) {
-        ssize_t n = write(w->fd, p, rz_min_size(len, MAX_WRITE_BYTES));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return rz_fail(err, RZ_EIO, "%s: cannot write: %s", w->path, strerror(errno));
-        p += n;
-        len -= (size_t)n;
-    }
-    return RZ_OK;
-}
-
 static rz_status write_padding(struct rz_gguf_writer *w, uint64_t at, rz_error *err)
 {
-    static const char zeros[ALIGNMENT];
-    return write_all(w, zeros, (size_t)(rz_align_up(at, ALIGNMENT) - at), err);
-}
-
-static rz_status reserve(struct rz_gguf_writer *w, rz_error *err)
-{
-    uint64_t bytes = rz_gguf_writer_bytes(w);
-    /* Not posix_fallocate: where the file system cannot, that writes every block. */
-    if (fallocate(w->fd, 0, 0, (off_t)bytes) == 0 || (errno != ENOSPC && errno != EFBIG))
-        return RZ_OK;
-    return rz_fail(err, RZ_EIO, "%s: cannot write %llu bytes: %s", w->path,
-                   (unsigned long long)bytes, strerror(errno));
+    return rz_out_file_zeros(w->out, (size_t)(rz_align_up(at, ALIGNMENT) - at), err);
 }
 
 rz_status rz_gguf_begin(struct rz_gguf_writer *w, rz_error *err)
 {
     if (w->failed || w->meta.failed || w->infos.failed)
         return rz_fail_nomem(err, w->meta.len + w->infos.len, "a GGUF file's metadata");
-    RZ_TRY(reserve(w, err));
+    RZ_TRY(rz_out_file_reserve(w->out, rz_gguf_writer_bytes(w), err));
     char header[GGUF_HEADER_BYTES] = "GGUF";
     const uint32_t version = 3;
     memcpy(header + 4, &version, 4);
     memcpy(header + 8, &w->n_tensors, 8);
     memcpy(header + 16, &w->n_meta, 8);
-    RZ_TRY(write_all(w, header, sizeof header, err));
-    RZ_TRY(write_all(w, w->meta.data, w->meta.len, err));
-    RZ_TRY(write_all(w, w->infos.data, w->infos.len, err));
+    RZ_TRY(rz_out_file_write(w->out, header, sizeof header, err));
+    RZ_TRY(rz_out_file_write(w->out, w->meta.data, w->meta.len, err));
+    RZ_TRY(rz_out_file_write(w->out, w->infos.data, w->infos.len, err));
     return write_padding(w, sizeof header + w->meta.len + w->infos.len, err);
 }
 
 rz_status rz_gguf_write(struct rz_gguf_writer *w, const void *data, size_t len, rz_error *err)
 {
     RZ_ASSERT(w->i_tensor < w->n_tensors && len <= w->ends[w->i_tensor] - w->written);
-    RZ_TRY(write_all(w, data, len, err));
+    RZ_TRY(rz_out_file_write(w->out, data, len, err));
     w->written += len;
     if (w->written != w->ends[w->i_tensor])
         return RZ_OK;
@@ -290,12 +231,5 @@ rz_status rz_gguf_write(struct rz_gguf_writer *w, const void *data, size_t len, 
 rz_status rz_gguf_finish(struct rz_gguf_writer *w, rz_error *err)
 {
     RZ_ASSERT(w->i_tensor == w->n_tensors && w->written == w->data_bytes);
-    int fd = w->fd;
-    w->fd = -1;
-    if (close(fd) || rename(w->temporary, w->path)) {
-        rz_status status = rz_fail(err, RZ_EIO, "%s: cannot write: %s", w->path, strerror(errno));
-        unlink(w->temporary);
-        return status;
-    }
-    return RZ_OK;
+    return rz_out_file_finish(w->out, err);
 }

@@ -22,6 +22,9 @@ void rz_gguf_put_u32(struct rz_gguf_writer *w, const char *key, uint32_t value);
 void rz_gguf_put_u64(struct rz_gguf_writer *w, const char *key, uint64_t value);
 void rz_gguf_put_f32(struct rz_gguf_writer *w, const char *key, float value);
 void rz_gguf_put_bool(struct rz_gguf_writer *w, const char *key, bool value);
+/* Any number or bool, as it lies in memory. */
+void rz_gguf_put_scalar(struct rz_gguf_writer *w, const char *key, rz_meta_type type,
+                        const void *value);
 void rz_gguf_put_string(struct rz_gguf_writer *w, const char *key, const char *text);
 void rz_gguf_put_slice(struct rz_gguf_writer *w, const char *key, rz_slice text);
 void rz_gguf_put_strings(struct rz_gguf_writer *w, const char *key, const rz_slice *items,

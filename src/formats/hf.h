@@ -70,6 +70,13 @@ RZ_MUST_USE rz_status rz_hf_find_pre(struct rz_hf *h, const json_t *pre_tokenize
                                      const json_t *normalizer, bool ignore_merges,
                                      const char **name);
 
+/* The way back: pre_tokenizer of a name that tokenizer.ggml.pre has, with what belongs to it
+ * elsewhere in the document. NULL: not among the known ones. */
+json_t *rz_hf_pre_json(rz_slice name, bool *nfc, bool *ignore_merges);
+/* model_type and class of an architecture; false if it has none here. window: all layers attend to
+ * a sliding window. */
+bool rz_hf_class_of(rz_slice arch, bool window, const char **model_type, const char **class_name);
+
 /* ---- values of a JSON object; null counts as absent ---- */
 
 /* A field that is absent leaves *value; *found may be NULL: then it must be there. */

@@ -130,6 +130,22 @@ static rz_status find_type(struct rz_hf *h, const struct model_type **type)
                      "model_type \"%.*s\" is not supported (" SUPPORTED ")", VALUE_SHOWN, text);
 }
 
+bool rz_hf_class_of(rz_slice arch, bool window, const char **model_type, const char **class_name)
+{
+    for (size_t i = 0; i < RZ_ARRAY_LEN(model_types); i++) {
+        const struct model_type *m = &model_types[i];
+        if (!m->arch || strlen(m->arch) != arch.len || memcmp(m->arch, arch.data, arch.len) != 0)
+            continue;
+        /* Llama's own class knows no window, Mistral's does. */
+        if (!strcmp(m->model_type, "llama") && window)
+            continue;
+        *model_type = m->model_type;
+        *class_name = m->class_name;
+        return true;
+    }
+    return false;
+}
+
 static const char *arch_key(const struct rz_hf *h, char key[KEY_MAX], const char *suffix)
 {
     snprintf(key, KEY_MAX, "%s.%s", h->arch, suffix);

@@ -187,3 +187,53 @@ rz_status rz_hf_find_pre(struct rz_hf *h, const json_t *pre_tokenizer, const jso
             return refuse(h, "the pre-tokenizer's pattern", s.steps[i]);
     return refuse_json(h, "this pre-tokenizer", pre_tokenizer);
 }
+
+/* ---- the way back ---- */
+
+/* Names that GGUF files have for the same patterns (tokenizer/pretok.c). */
+static const struct {
+    const char *alias, *name;
+} aliases[] = {
+    {"llama3", "llama-bpe"},  {"llama-v3", "llama-bpe"},
+    {"falcon3", "llama-bpe"}, {"deepseek-r1-qwen", "qwen2"},
+    {"llama4", "gpt-4o"},     {"codeshell", "smollm"},
+    {"minerva-7b", "smollm"}, {"refact", "smollm"},
+    {"starcoder", "smollm"},  {"gpt2", "gpt-2"},
+};
+
+static json_t *step_json(const char *step)
+{
+    if (!strcmp(step, DIGITS))
+        return json_pack("{sssb}", "type", "Digits", "individual_digits", 1);
+    if (!strcmp(step, BYTE_LEVEL))
+        return json_pack("{sssbsbsb}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets",
+                         1, "use_regex", 1);
+    return json_pack("{sss{ss}sssb}", "type", "Split", "pattern", "Regex", step, "behavior",
+                     "Isolated", "invert", 0);
+}
+
+json_t *rz_hf_pre_json(rz_slice name, bool *nfc, bool *ignore_merges)
+{
+    const struct known *found = NULL;
+    for (size_t i = 0; i < RZ_ARRAY_LEN(aliases); i++)
+        if (strlen(aliases[i].alias) == name.len && !memcmp(aliases[i].alias, name.data, name.len))
+            name = (rz_slice){.data = aliases[i].name, .len = strlen(aliases[i].name)};
+    for (size_t i = 0; i < RZ_ARRAY_LEN(known); i++)
+        if (strlen(known[i].name) == name.len && !memcmp(known[i].name, name.data, name.len))
+            found = &known[i];
+    if (!found)
+        return NULL;
+    *nfc = found->nfc;
+    *ignore_merges = found->ignore_merges;
+    json_t *steps = json_array();
+    bool has_bytes = false;
+    for (size_t i = 0; i < MAX_STEPS && found->steps[i]; i++) {
+        has_bytes = has_bytes || !strcmp(found->steps[i], BYTE_LEVEL);
+        json_array_append_new(steps, step_json(found->steps[i]));
+    }
+    if (!has_bytes)
+        json_array_append_new(steps,
+                              json_pack("{sssbsbsb}", "type", "ByteLevel", "add_prefix_space", 0,
+                                        "trim_offsets", 0, "use_regex", 0));
+    return json_pack("{ssso}", "type", "Sequence", "pretokenizers", steps);
+}

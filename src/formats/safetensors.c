@@ -266,6 +266,7 @@ static rz_status add_weight(struct reader *r, struct entry *e, const struct st_t
     e->t.dtype = type->dtype;
     e->t.file_offset = r->data_begin + e->begin;
     e->t.data = r->shard->data + e->t.file_offset;
+    e->t.mapped = r->shard->map.data != NULL;
     e->t.n_bytes = e->end - e->begin;
     return keep_tensor(r, e);
 }

@@ -18,6 +18,8 @@ enum rz_st_name {
 };
 /* out: RZ_MAX_TENSOR_NAME_BYTES + 1 bytes, set if RZ_ST_NAMED. */
 enum rz_st_name rz_st_gguf_name(rz_slice name, char *out);
+/* The way back; false where Hugging Face has no such name. out: as above. */
+bool rz_st_hf_name(const char *gguf, char *out);
 
 /* Adds the tensors of shard i_shard to the file. skip_head: the head is tied, so a separate one
  * that the file holds has no meaning. Errors: RZ_EFORMAT, RZ_ELOAD, RZ_ENOMEM. */

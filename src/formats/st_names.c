@@ -1,4 +1,4 @@
-/* st_names.c - from Hugging Face's tensor names to GGUF's.
+/* st_names.c - from Hugging Face's tensor names to GGUF's, and back.
  *
  * The table is that of the architectures in docs/formats.md; a name that is not in it is refused by
  * the caller, so nothing that a file holds is dropped unsaid.
@@ -94,4 +94,23 @@ enum rz_st_name rz_st_gguf_name(rz_slice name, char *out)
         return RZ_ST_IGNORED;
     return take(&name, "mlp.experts.") || take(&name, "block_sparse_moe.experts.") ? RZ_ST_EXPERT
                                                                                    : RZ_ST_UNKNOWN;
+}
+
+bool rz_st_hf_name(const char *gguf, char *out)
+{
+    rz_slice rest = {.data = gguf, .len = strlen(gguf)}, layer;
+    for (size_t i = 0; i < RZ_ARRAY_LEN(globals); i++)
+        if (is(rest, globals[i].gguf)) {
+            snprintf(out, RZ_MAX_TENSOR_NAME_BYTES + 1, "%s", globals[i].hf);
+            return true;
+        }
+    if (!take(&rest, "blk.") || !take_number(&rest, &layer))
+        return false;
+    for (size_t i = 0; i < RZ_ARRAY_LEN(in_layer); i++)
+        if (is(rest, in_layer[i].gguf)) {
+            snprintf(out, RZ_MAX_TENSOR_NAME_BYTES + 1, "model.layers.%.*s.%s", (int)layer.len,
+                     layer.data, in_layer[i].hf);
+            return true;
+        }
+    return false;
 }

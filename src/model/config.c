@@ -197,6 +197,17 @@ static rz_status read_rope(struct reader *r, struct rz_config *c)
     return RZ_OK;
 }
 
+/* A classifier, say: .apr files hold those too, and say which. */
+static rz_status check_language_model(const rz_file *file, rz_error *err)
+{
+    const rz_meta *type = rz_file_meta(file, "apr.model_type");
+    if (rz_file_meta(file, "general.architecture") || !type || type->type != RZ_META_STRING)
+        return RZ_OK;
+    rz_slice name = rz_meta_string(type, 0);
+    return rz_fail(err, RZ_ELOAD, "%s: a %.*s model, not a language model", rz_file_path(file),
+                   (int)(name.len < 64 ? name.len : 64), name.data);
+}
+
 /* The vocabulary's size is that of the token list: a head row without a token cannot be printed. */
 static rz_status read_vocab(struct reader *r, rz_model_info *m)
 {
@@ -215,6 +226,7 @@ rz_status rz_config_read(struct rz_config *c, const rz_file *file, rz_error *err
     *c = (struct rz_config){0};
     rz_model_info *m = &c->info;
     rz_slice name;
+    RZ_TRY(check_language_model(file, err));
     RZ_TRY(rz_file_get_string(file, "general.architecture", &name, NULL, err));
     struct reader r = {.file = file, .arch = rz_arch_find(name), .err = err};
     if (!r.arch)

@@ -71,6 +71,13 @@ struct rz_block_iq4_xs {
 /* The 16 levels of the IQ4 types. */
 extern const int8_t rz_iq4_levels[16];
 
+/* The nearest code, and its level, of v from -127 to 113: entry (int)(2 * v + 254). */
+enum {
+    RZ_IQ4_HALF_STEPS = 481
+};
+extern const uint8_t rz_iq4_nearest[RZ_IQ4_HALF_STEPS];
+extern const float rz_iq4_nearest_level[RZ_IQ4_HALF_STEPS];
+
 /* The integer form of a block of a quantized type. block: any alignment. */
 typedef void rz_unpack_fn(const void *block, struct rz_int_block *out);
 
@@ -103,6 +110,13 @@ static inline void rz_store_f16(uint8_t bytes[2], float value)
     rz_f16 h = rz_f32_to_f16(value);
     bytes[0] = (uint8_t)(h & 0xFF);
     bytes[1] = (uint8_t)(h >> 8);
+}
+
+/* v, or the binary16 number of largest magnitude of its sign: a scale must not become infinite. */
+static inline float rz_limit_f16(float v)
+{
+    v = v < 65504 ? v : 65504;
+    return v > -65504 ? v : -65504;
 }
 
 /* The same scale and min for columns first ... first + 31. */

@@ -18,7 +18,8 @@ struct rz_dtype_info {
     /* n elements, n a multiple of block_len. blocks: any alignment. Exact in the sense that each
      * element is the format's published formula evaluated in float32. */
     void (*decode)(const void *blocks, float *out, size_t n);
-    /* Round to nearest; NULL for the types that only a search encodes well (K and IQ types). */
+    /* Round to nearest, without a search; NULL for the K and IQ types, which have no such form.
+     * What writes a model's weights calls rz_encode_row, which every type has. */
     void (*encode)(const float *in, void *blocks, size_t n);
     /* One block to its integer form (quant/blocks.h); NULL for the float types. */
     void (*unpack)(const void *block, struct rz_int_block *out);
@@ -39,5 +40,14 @@ const char *rz_dtype_list(void);
 /* Bytes of a row of n_cols elements; false if n_cols is no multiple of the block length or the
  * result does not fit. */
 bool rz_dtype_row_bytes(rz_dtype type, uint64_t n_cols, uint64_t *bytes);
+
+/* The blocks of least error for a row: of sum(importance * (in - decoded)^2), or unweighted if
+ * importance is NULL. in, importance: [n_cols], n_cols a multiple of block_len; importance as an
+ * imatrix has it (mean squared activation per column), only its ratios within a block matter.
+ * blocks: any alignment. Q8_0, Q4_0 and Q5_0 without importance give ggml's reference bytes.
+ * Deterministic, no allocation, any number of threads. Infinity counts as the largest float, NaN
+ * as 0: whoever must not lose them looks before. */
+void rz_encode_row(rz_dtype type, const float *in, const float *importance, void *blocks,
+                   size_t n_cols);
 
 #endif

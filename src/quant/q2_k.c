@@ -2,6 +2,7 @@
  * high nibble; w = d * scale * code - dmin * min. Each 32 bytes of qs hold 128 columns, column
  * 32 * j + i in bits 2j and 2j + 1 of byte i. */
 #include "quant/blocks.h"
+#include "quant/encode.h"
 
 void rz_unpack_q2_k(const void *block, struct rz_int_block *out)
 {
@@ -13,4 +14,18 @@ void rz_unpack_q2_k(const void *block, struct rz_int_block *out)
     }
     for (int i = 0; i < RZ_SUPERBLOCK; i++)
         out->q[i] = (int8_t)(b->qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3);
+}
+
+void rz_pack_q2_k(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q2_k *b = block;
+    memset(b->qs, 0, sizeof b->qs);
+    for (int i = 0; i < 16; i++)
+        b->scales[i] = (uint8_t)(c->scale[i] | c->min[i] << 4);
+    for (int i = 0; i < RZ_SUPERBLOCK; i++) {
+        uint8_t *byte = &b->qs[i / 128 * 32 + i % 32];
+        *byte = (uint8_t)(*byte | c->code[i] << (i % 128 / 32 * 2));
+    }
+    rz_store_f16(b->d, c->d);
+    rz_store_f16(b->dmin, c->dmin);
 }

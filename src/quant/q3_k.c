@@ -3,6 +3,7 @@
  * low four in the low (i < 8) or high nibble of byte i % 8, its high two in byte 8 + i % 4 at bit
  * i / 4 * 2. */
 #include "quant/blocks.h"
+#include "quant/encode.h"
 
 void rz_unpack_q3_k(const void *block, struct rz_int_block *out)
 {
@@ -19,4 +20,22 @@ void rz_unpack_q3_k(const void *block, struct rz_int_block *out)
         int high = b->hmask[i % 32] >> (i / 32) & 1;
         out->q[i] = (int8_t)((low | high << 2) - 4);
     }
+}
+
+void rz_pack_q3_k(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q3_k *b = block;
+    memset(b, 0, sizeof *b);
+    for (int i = 0; i < 16; i++) {
+        int scale = c->scale[i] + 32;
+        uint8_t *low = &b->scales[i % 8], *high = &b->scales[8 + i % 4];
+        *low = (uint8_t)(*low | (scale & 15) << (i / 8 * 4));
+        *high = (uint8_t)(*high | scale >> 4 << (i / 4 * 2));
+    }
+    for (int i = 0; i < RZ_SUPERBLOCK; i++) {
+        uint8_t *low = &b->qs[i / 128 * 32 + i % 32], *high = &b->hmask[i % 32];
+        *low = (uint8_t)(*low | (c->code[i] & 3) << (i % 128 / 32 * 2));
+        *high = (uint8_t)(*high | c->code[i] >> 2 << (i / 32));
+    }
+    rz_store_f16(b->d, c->d);
 }

@@ -1,6 +1,7 @@
 /* q4.c - Q4_0 and Q4_1: 32 columns, 4 bits each. Byte i holds column i in its low and column
  * i + 16 in its high nibble. Q4_0: w = d * (code - 8). Q4_1: w = d * code + m. */
 #include "quant/blocks.h"
+#include "quant/encode.h"
 
 #include <math.h>
 
@@ -34,7 +35,7 @@ void rz_encode_q4_0(const float *in, void *blocks, size_t n)
         float extreme = 0;
         for (int i = 0; i < RZ_BLOCK32; i++)
             extreme = fabsf(in[i]) > fabsf(extreme) ? in[i] : extreme;
-        float d = extreme / -8, inv = d != 0 ? 1 / d : 0;
+        float d = rz_limit_f16(extreme / -8), inv = d != 0 ? 1 / d : 0;
         rz_store_f16(b->d, d);
         for (int i = 0; i < 16; i++) {
             unsigned lo = rz_trunc_code(in[i] * inv + 8.5f, 15);
@@ -53,13 +54,30 @@ void rz_encode_q4_1(const float *in, void *blocks, size_t n)
             min = in[i] < min ? in[i] : min;
             max = in[i] > max ? in[i] : max;
         }
-        float d = (max - min) / 15, inv = d != 0 ? 1 / d : 0;
+        float d = rz_limit_f16((max - min) / 15), inv = d != 0 ? 1 / d : 0;
         rz_store_f16(b->d, d);
-        rz_store_f16(b->m, min);
+        rz_store_f16(b->m, rz_limit_f16(min));
         for (int i = 0; i < 16; i++) {
             unsigned lo = rz_trunc_code((in[i] - min) * inv + 0.5f, 15);
             unsigned hi = rz_trunc_code((in[i + 16] - min) * inv + 0.5f, 15);
             b->qs[i] = (uint8_t)(lo | hi << 4);
         }
     }
+}
+
+void rz_pack_q4_0(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q4_0 *b = block;
+    rz_store_f16(b->d, c->d);
+    for (int i = 0; i < 16; i++)
+        b->qs[i] = (uint8_t)(c->code[i] | c->code[i + 16] << 4);
+}
+
+void rz_pack_q4_1(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q4_1 *b = block;
+    rz_store_f16(b->d, c->d);
+    rz_store_f16(b->m, -c->dmin);
+    for (int i = 0; i < 16; i++)
+        b->qs[i] = (uint8_t)(c->code[i] | c->code[i + 16] << 4);
 }

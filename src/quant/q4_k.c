@@ -5,6 +5,7 @@
  * 4-7 have their low four bits in bytes 8-11 (scale in the low nibble) and their high two in the
  * top of bytes 0-3 and 4-7. */
 #include "quant/blocks.h"
+#include "quant/encode.h"
 
 static void unpack_scales(const uint8_t s[12], float d, float dmin, struct rz_int_block *out)
 {
@@ -35,4 +36,43 @@ void rz_unpack_q5_k(const void *block, struct rz_int_block *out)
         int high = b->qh[i % 32] >> (i / 32) & 1;
         out->q[i] = (int8_t)(low | high << 4);
     }
+}
+
+static void pack_scales(const struct rz_codes *c, uint8_t s[12])
+{
+    for (int g = 0; g < 4; g++) {
+        int scale = c->scale[g + 4], min = c->min[g + 4];
+        s[g] = (uint8_t)(c->scale[g] | scale >> 4 << 6);
+        s[4 + g] = (uint8_t)(c->min[g] | min >> 4 << 6);
+        s[8 + g] = (uint8_t)((scale & 15) | (min & 15) << 4);
+    }
+}
+
+static void pack_low_nibbles(const uint8_t code[RZ_SUPERBLOCK], uint8_t qs[128])
+{
+    for (int i = 0; i < 128; i++) {
+        const uint8_t *even = &code[i / 32 * 64 + i % 32];
+        qs[i] = (uint8_t)((even[0] & 15) | (even[32] & 15) << 4);
+    }
+}
+
+void rz_pack_q4_k(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q4_k *b = block;
+    rz_store_f16(b->d, c->d);
+    rz_store_f16(b->dmin, c->dmin);
+    pack_scales(c, b->scales);
+    pack_low_nibbles(c->code, b->qs);
+}
+
+void rz_pack_q5_k(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q5_k *b = block;
+    rz_store_f16(b->d, c->d);
+    rz_store_f16(b->dmin, c->dmin);
+    pack_scales(c, b->scales);
+    pack_low_nibbles(c->code, b->qs);
+    memset(b->qh, 0, sizeof b->qh);
+    for (int i = 0; i < RZ_SUPERBLOCK; i++)
+        b->qh[i % 32] = (uint8_t)(b->qh[i % 32] | c->code[i] >> 4 << (i / 32));
 }

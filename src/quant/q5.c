@@ -1,6 +1,7 @@
 /* q5.c - Q5_0 and Q5_1: 32 columns, 5 bits each: the low four as in Q4, the fifth of column i in
  * bit i of the little-endian word qh. Q5_0: w = d * (code - 16). Q5_1: w = d * code + m. */
 #include "quant/blocks.h"
+#include "quant/encode.h"
 
 #include <math.h>
 
@@ -44,7 +45,7 @@ void rz_encode_q5_0(const float *in, void *blocks, size_t n)
         float extreme = 0;
         for (int i = 0; i < RZ_BLOCK32; i++)
             extreme = fabsf(in[i]) > fabsf(extreme) ? in[i] : extreme;
-        float d = extreme / -16, inv = d != 0 ? 1 / d : 0;
+        float d = rz_limit_f16(extreme / -16), inv = d != 0 ? 1 / d : 0;
         uint8_t code[RZ_BLOCK32];
         for (int i = 0; i < RZ_BLOCK32; i++)
             code[i] = rz_trunc_code(in[i] * inv + 16.5f, 31);
@@ -62,12 +63,27 @@ void rz_encode_q5_1(const float *in, void *blocks, size_t n)
             min = in[i] < min ? in[i] : min;
             max = in[i] > max ? in[i] : max;
         }
-        float d = (max - min) / 31, inv = d != 0 ? 1 / d : 0;
+        float d = rz_limit_f16((max - min) / 31), inv = d != 0 ? 1 / d : 0;
         uint8_t code[RZ_BLOCK32];
         for (int i = 0; i < RZ_BLOCK32; i++)
             code[i] = rz_trunc_code((in[i] - min) * inv + 0.5f, 31);
         rz_store_f16(b->d, d);
-        rz_store_f16(b->m, min);
+        rz_store_f16(b->m, rz_limit_f16(min));
         pack5(code, b->qs, b->qh);
     }
+}
+
+void rz_pack_q5_0(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q5_0 *b = block;
+    rz_store_f16(b->d, c->d);
+    pack5(c->code, b->qs, b->qh);
+}
+
+void rz_pack_q5_1(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q5_1 *b = block;
+    rz_store_f16(b->d, c->d);
+    rz_store_f16(b->m, -c->dmin);
+    pack5(c->code, b->qs, b->qh);
 }

@@ -19,7 +19,7 @@ void rz_encode_q8_0(const float *in, void *blocks, size_t n)
         float max = 0;
         for (int i = 0; i < RZ_BLOCK32; i++)
             max = fabsf(in[i]) > max ? fabsf(in[i]) : max;
-        float d = max / 127, inv = d != 0 ? 1 / d : 0;
+        float d = rz_limit_f16(max / 127), inv = d != 0 ? 1 / d : 0;
         rz_store_f16(b->d, d);
         for (int i = 0; i < RZ_BLOCK32; i++) {
             float v = roundf(in[i] * inv);

@@ -63,8 +63,8 @@ run 2 bench demo -p 8 -n 1 --depth 1000000 -r 1 -w 0
 err_has 'trained for'
 run 2 bench demo --baseline vllm=x
 err_has 'llama-cpp=PATH'
-run 9 bench demo --baseline ollama=http://localhost:11434
-err_has 'needs HTTP'
+run 2 bench demo --baseline ollama=http://localhost:11434
+err_has 'ollama=URL/MODEL'
 run 3 bench demo --baseline llama-cpp="$dir/none"
 run 3 bench "$dir/none.gguf"
 run 9 bench demo --gpu
@@ -107,4 +107,55 @@ err_has 'JSON array'
 printf '#!/bin/sh\nexit 3\n' >"$dir/llama-bench"
 run 7 bench demo -p 8 -n 2 -r 1 -w 0 -q --baseline "llama-cpp=$dir/llama-bench"
 err_has 'exit code 3'
+
+# Another Ollama: tells 100 tokens per second of prompts, 20 of answers.
+if command -v python3 >/dev/null 2>&1; then
+    python3 - "$dir/port" >"$dir/asked" <<'EOF' &
+import http.server, json, sys
+class Ollama(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        q = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        n, p = q["options"]["num_predict"], len(q["prompt"].split())
+        if q["model"] == "gone":
+            self.send_error(404)
+            return
+        print(self.path, q["model"], p, n, q["options"]["num_thread"], q["raw"], flush=True)
+        stop = n if q["model"] == "good" else 1
+        a = json.dumps({"done": True, "prompt_eval_count": p, "eval_count": stop,
+                        "prompt_eval_duration": p * 10**7, "eval_duration": stop * 5 * 10**7})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(a.encode())
+    def log_message(self, *a):
+        pass
+s = http.server.HTTPServer(("127.0.0.1", 0), Ollama)
+with open(sys.argv[1] + ".new", "w") as f:
+    f.write(str(s.server_port))
+import os
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+s.serve_forever()
+EOF
+    server=$!
+    trap 'kill $server; rm -rf "$dir"' EXIT
+    while [ ! -s "$dir/port" ]; do sleep 0.05; done
+    url=http://127.0.0.1:$(cat "$dir/port")
+    "$APR" bench demo -p 8 -n 4 --depth 0,16 -r 2 -w 0 -q -t 1 --json \
+        --baseline "ollama=$url/good" >"$out" 2>"$err"
+    case $? in
+    9) err_has libcurl ;;
+    *)
+        json '[r["baselines"][0]["tokens_per_s"] and r["baselines"][0]["tokens_per_s"]["median"]
+            for r in d["results"]] == [100, 20, None, 20]'
+        same "$(sort -u "$dir/asked" | cut -d ' ' -f 2- | tr '\n' ';')" \
+            'good 1 4 1 True;good 16 4 1 True;good 8 1 1 True;' 'what Ollama was asked'
+        same "$(cut -d ' ' -f 1 "$dir/asked" | sort -u)" /api/generate 'where'
+        run 5 bench demo -p 0 -n 4 -r 1 -w 0 -q --baseline "ollama=$url/short"
+        err_has 'not comparable'
+        run 11 bench demo -p 8 -n 0 -r 1 -w 0 -q --baseline "ollama=$url/gone"
+        err_has 404
+        ;;
+    esac
+else
+    echo 'skipped: a server that answers as Ollama needs python3'
+fi
 finish

@@ -41,12 +41,16 @@ run 2 --threads 2 run demo hello
 err_has "if it is the value of --threads"
 
 # What this build does not take is said.
-run 2 inspect hf://org/repo/file.gguf
-err_has 'downloads nothing'
-run 2 inspect https://example.org/x.gguf
-err_has 'downloads nothing'
-run 3 inspect org/repo
-err_has 'downloads nothing'
+run 3 inspect hf://org/repo/file.gguf --offline
+err_has '--offline forbids'
+run 3 inspect https://example.org/x.gguf --offline
+run 3 inspect org/repo --offline
+run 3 inspect missing
+err_has 'org/repo, hf://'
+run 3 inspect folder/missing.gguf
+err_has 'there is no file'
+run 2 inspect hf://org
+err_has 'hf:// is followed by'
 run 9 run demo hello --gpu
 err_has 'no GPU backend'
 run 2 run demo hello --gpu --no-gpu

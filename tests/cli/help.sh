@@ -72,8 +72,7 @@ run 2 run demo x --max-token 3
 err_has 'did you mean --max-tokens?'
 run 2 run demo x --tempreature=1
 err_has 'did you mean --temperature?'
-run 2 run demo x --offline
-err_has 'no option --offline'
+run 0 run demo x -n 1 --offline
 run 2 run demo x -Z
 err_has 'no option -Z'
 

@@ -8,7 +8,11 @@
 }
 export LC_ALL=C.UTF-8
 export TERM=dumb
-unset XDG_STATE_HOME
+unset XDG_STATE_HOME XDG_CACHE_HOME
+# Nothing is asked of the network: the tests of downloads have a hub of their own.
+unset HF_TOKEN HF_TOKEN_PATH HF_HOME HF_HUB_CACHE HF_HUB_OFFLINE SSL_CERT_FILE
+unset http_proxy https_proxy all_proxy HTTPS_PROXY ALL_PROXY
+export HF_ENDPOINT=http://127.0.0.1:1
 # The executable may have been built outside the tree, where the alias would not find its file.
 demo=$RZ_SOURCE_DIR/models/demo.gguf
 export APR_DEMO_MODEL="$demo"

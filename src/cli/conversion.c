@@ -1,0 +1,132 @@
+/* conversion.c - one conversion: open, convert with a progress bar, verify. */
+#include "cli/conversion.h"
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "cli/cli.h"
+#include "cli/io.h"
+#include "cli/load.h"
+#include "cli/progress.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD(f) offsetof(struct cli_conversion_args, f)
+
+const struct cli_option cli_target_options[] = {
+    CLI_ROW(CLI_FILE, 'o', "output", "OUT", FIELD(output),
+            "where the result goes (a directory for SafeTensors)"),
+    CLI_ROW(CLI_STRING, 0, "quantize", "TYPE", FIELD(quantize),
+            "type or mix of the weights, q8_0, q4_k_m ... (default: keep)"),
+    {0},
+};
+
+const struct cli_option cli_container_options[] = {
+    CLI_ROW(CLI_CHOICE, 0, "format", "gguf|safetensors|apr", FIELD(format),
+            "container (default: as the name of OUT ends)"),
+    CLI_ROW(CLI_CHOICE, 0, "compression", "none|lz4|zstd", FIELD(compression),
+            "of tensors, .apr only (default: none)"),
+    CLI_ROW(CLI_STRING, 0, "shard-size", "SIZE", FIELD(shard_size),
+            "SafeTensors: begin another file above SIZE bytes (500M, 5G)"),
+    CLI_ROW_FLAG('f', "force", FIELD(force), "replace OUT if it exists"),
+    {0},
+};
+
+const struct cli_option cli_work_options[] = {
+    CLI_ROW(CLI_FILE, 0, "imatrix", "FILE", FIELD(imatrix),
+            "importance matrix: which columns of a weight matter most"),
+    CLI_ROW_RANGE(CLI_UINT, 't', "threads", "N", 1, 256, FIELD(threads),
+                  "threads (default: one per CPU that the process may use)"),
+    CLI_ROW_FLAG(0, "verify", FIELD(verify),
+                 "read the result again and compare metadata, every tensor, and logits"),
+    CLI_ROW_FLAG(0, "json", FIELD(json), "print a JSON object"),
+    CLI_ROW_FLAG('q', "quiet", FIELD(quiet), "no progress bar, no report"),
+    {0},
+};
+
+rz_status cli_parse_bytes(const char *text, uint64_t *bytes, rz_error *err)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double value = *text >= '0' && *text <= '9' ? strtod(text, &end) : 0;
+    double factor = 1;
+    if (value > 0 && *end) {
+        const char *unit = strchr(units, *end & ~0x20);
+        for (long i = 0; unit && i <= unit - units; i++)
+            factor *= 1000;
+        if (unit)
+            end++;
+        end += unit && (*end == 'B' || *end == 'b');
+    }
+    if (!(value > 0) || *end || value * factor < 1 || value * factor > 1e18)
+        return rz_fail(err, RZ_EUSAGE, "--shard-size takes bytes as 500M or 5G, not '%s'", text);
+    *bytes = (uint64_t)(value * factor);
+    return RZ_OK;
+}
+
+static bool on_progress(void *ctx, const rz_convert_progress *progress)
+{
+    cli_progress_draw(ctx, progress->tensor, progress->done_bytes, progress->total_bytes);
+    return !cli_interrupted();
+}
+
+static bool has_ending(const char *path)
+{
+    static const char *const endings[] = {".gguf", ".safetensors", ".apr"};
+    size_t len = strlen(path);
+    for (size_t i = 0; i < RZ_ARRAY_LEN(endings); i++) {
+        size_t n = strlen(endings[i]);
+        if (len > n && !strcmp(path + len - n, endings[i]))
+            return true;
+    }
+    return false;
+}
+
+static rz_status convert(struct cli_conversion *c, const rz_file *source, const char *path,
+                         rz_error *err)
+{
+    const struct cli_conversion_args *a = c->args;
+    struct cli_progress progress;
+    rz_convert_options o = rz_convert_options_default();
+    o.format = a->format;
+    if (!o.format && !has_ending(path))
+        o.format = c->default_format;
+    o.type = a->quantize;
+    o.imatrix = a->imatrix;
+    o.compression = a->compression;
+    o.n_threads = (uint32_t)cli_uint_or(a->threads, 0);
+    o.overwrite = a->force;
+    if (a->shard_size)
+        RZ_TRY(cli_parse_bytes(a->shard_size, &o.shard_bytes, err));
+    cli_interrupt_catch();
+    cli_progress_start(&progress, a->quiet || a->json);
+    o.progress = on_progress;
+    o.progress_ctx = &progress;
+    double started = rz_now_s();
+    rz_status status = rz_convert(source, path, &o, &c->report, err);
+    c->seconds = rz_now_s() - started;
+    cli_progress_stop(&progress);
+    return status;
+}
+
+rz_status cli_convert(struct cli_conversion *c, const char *operand, const char *path,
+                      rz_error *err)
+{
+    char *from = NULL;
+    rz_file *source = NULL;
+    rz_status status = cli_model_path(&from, operand, err);
+    if (!status)
+        status = rz_file_open(&source, from, err);
+    if (!status)
+        status = convert(c, source, path, err);
+    if (!status && c->args->verify)
+        status = cli_conversion_verify(c, source, from, path, err);
+    rz_file_close(&source);
+    free(from);
+    return status;
+}
+
+void cli_conversion_fini(struct cli_conversion *c)
+{
+    rz_convert_report_free(&c->report);
+}

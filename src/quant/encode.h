@@ -1,0 +1,25 @@
+/* encode.h - what the encoders share: the codes of a block before they are packed, and the searches
+ * that choose them. Invariant: d and dmin are binary16 values when a block is packed.
+ *
+ * Every type's grid is   w = d * scale[g] * level(code) - dmin * min[g]   for the groups g of a
+ * block. A search fills struct rz_codes; the type's pack function only places bits. */
+#ifndef RZ_QUANT_ENCODE_H
+#define RZ_QUANT_ENCODE_H
+
+#include "quant/blocks.h"
+
+/* The numbers of one block. Types without a scale per group have scale[0] = 1; types without a
+ * min leave dmin and min unread. */
+struct rz_codes {
+    float d, dmin;
+    int16_t scale[16]; /* signed, as it multiplies d */
+    uint8_t min[16];
+    uint8_t code[RZ_SUPERBLOCK]; /* as stored: 0 ... 2^bits - 1 */
+};
+
+typedef void rz_pack_fn(const struct rz_codes *codes, void *block);
+
+rz_pack_fn rz_pack_q4_0, rz_pack_q4_1, rz_pack_q5_0, rz_pack_q5_1, rz_pack_q2_k, rz_pack_q3_k,
+    rz_pack_q4_k, rz_pack_q5_k, rz_pack_q6_k, rz_pack_iq4_nl, rz_pack_iq4_xs;
+
+#endif
