@@ -16,9 +16,11 @@ typedef struct rz_model rz_model;
 typedef struct rz_model_options {
     uint32_t n_threads; /* 1 to 256; 0: one per CPU this process may use */
     unsigned cpu_mask;  /* ISA levels allowed (rz_cpu_level_mask); ~0u: all */
+    bool no_packing;    /* keep no rearranged copies of the weights in memory: much slower, but the
+                           file's pages are all that is needed */
 } rz_model_options;
 
-/* The default options: n_threads 0, cpu_mask ~0u. */
+/* The default options: n_threads 0, cpu_mask ~0u, no_packing false. */
 RZ_API rz_model_options rz_model_options_default(void);
 
 /* "scalar", "avx2", "avx512" or "amx" to the mask that allows that level and those below.

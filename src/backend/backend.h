@@ -19,6 +19,7 @@ struct rz_weight {
     uint32_t n_rows, n_cols, n_stack;
     size_t row_bytes;
     const void *data;
+    void *impl; /* the backend's own state of the whole stack, owned by it; or NULL */
 };
 
 /* One output of a matmul: y[m][row] for every row m of the input. */
@@ -43,7 +44,8 @@ struct rz_batch {
 };
 
 /* The paged KV cache: one pool of blocks, each holding block_len positions of every layer.
- * Inside a block: [n_layers][2: k, v][n_kv_heads][block_len][head_dim] in kv_type. */
+ * Inside a block: [n_layers][2: k, v][n_kv_heads], and for each the block_len positions as the
+ * backend likes to have them, in kv_type; only it reads them. */
 enum {
     RZ_KV_BLOCK_LEN = 32
 };
@@ -135,6 +137,8 @@ struct rz_backend {
     const char *name;  /* "cpu" */
     const char *level; /* kernels in use: "avx512" */
     unsigned n_threads;
+    bool no_packing; /* set before weights are loaded: multiply them as they lie in the file */
+    bool packed;     /* products read rearranged copies of the weights; settled by ops->reserve */
 };
 
 /* The CPU backend: n_threads 1 ... RZ_MAX_THREADS. scratch grows with the largest step. */

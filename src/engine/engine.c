@@ -12,7 +12,7 @@
 
 /* Rows whose logits are computed at once when every position's are wanted. */
 enum {
-    LOGIT_ROWS = 32,
+    LOGIT_ROWS = 64,
     MAX_BATCH = 1 << 14,
     MAX_SESSIONS = 1 << 12
 };
@@ -205,20 +205,22 @@ static rz_status check_finite(const float *logits, size_t n, rz_error *err)
     return RZ_OK;
 }
 
-/* Logits of n rows of the step, each to its own out [n_vocab]. */
+/* Logits of n rows of the step, each to its own out [n_vocab]; in even parts, so that all are of
+ * the same class of products (rz_kernels.wide_from): half of LOGIT_ROWS at least, if n is. */
 static void read_logits(rz_engine *e, const struct rz_forward_args *a, const uint32_t *rows,
                         uint32_t n, float *const *out)
 {
     const size_t n_vocab = e->model->weights.config.info.n_vocab;
     struct rz_backend *b = e->model->backend;
-    for (uint32_t done = 0; done < n;) {
-        uint32_t part = rz_min_u32(n - done, e->scratch.max_logits);
-        rz_forward_logits(a, rows + done, part);
+    const uint64_t n_parts = (n + e->scratch.max_logits - 1) / e->scratch.max_logits;
+    for (uint64_t i_part = 0; i_part < n_parts; i_part++) {
+        const uint32_t begin = (uint32_t)(n * i_part / n_parts);
+        const uint32_t part = (uint32_t)(n * (i_part + 1) / n_parts) - begin;
+        rz_forward_logits(a, rows + begin, part);
         for (uint32_t i = 0; i < part; i++) {
-            float *to = out[done + i];
+            float *to = out[begin + i];
             b->ops->download(b, to, e->scratch.logits + i * n_vocab, n_vocab * sizeof *to);
         }
-        done += part;
     }
 }
 

@@ -58,6 +58,7 @@ static rz_status open_parts(rz_model *m, const char *path, const rz_model_option
 {
     RZ_TRY(rz_file_open(&m->file, path, err));
     RZ_TRY(rz_backend_cpu_new(&m->backend, o->n_threads, rz_cpu_detect(o->cpu_mask), err));
+    m->backend->no_packing = o->no_packing;
     RZ_TRY(rz_weights_bind(&m->weights, m->file, m->backend, err));
     RZ_TRY(rz_tokenizer_new(&m->tokenizer, m->file, err));
     RZ_TRY(check_vocab(m, err));

@@ -1,128 +1,142 @@
-/* attend_simd.h - attention over one run of cached positions, TILE of them at a time.
+/* attend_simd.h - attention over one chunk of cached positions: all scores, then all exponentials,
+ * then the sum over V, each as products of a few query rows (attend_product.h).
  *
- * Per tile: K is transposed to a panel (positions in the lanes), once for all query rows; then, for
- * ATTEND_ROWS rows at once, scores, the online softmax's update (attend_ref.c) and the sum over V.
- * Invariant: a row's result depends on its own q, lo, hi and the run only, never on the rows next
- * to it; positions outside lo ... hi - 1 are not used, whatever they hold. Included once per level,
- * after vec_<level>_float.h. */
+ * Invariant: a row's result depends on its own q, lo, hi and the chunk only, never on the rows next
+ * to it; positions outside of lo ... hi - 1 are not used, whatever they hold. Included once per
+ * level, after vec_<level>_float.h. */
 #ifndef RZ_KERNELS_ATTEND_SIMD_H
 #define RZ_KERNELS_ATTEND_SIMD_H
 
-#include "kernels/attend_tile.h"
+#include "kernels/attend_score.h"
 
-/* Rows of a block that see the same positions. */
-struct same_rows {
-    uint32_t i; /* the first, in the arguments */
-    int r, n;   /* the first, in the tile; how many, constant */
-    uint32_t lo, hi;
+/* Positions [begin, end) of block b of V, for rows [i, i + n). */
+struct value_part {
+    uint32_t b, begin, end, i, n;
+    const uint8_t *ahead;
 };
 
-/* acc of the rows, n_vecs vectors from dimension d on. */
-RZ_INLINE void sum_values(const struct tile *t, const struct same_rows s, uint32_t d, int n_vecs,
+RZ_INLINE void sum_values(const struct rz_attend_args *a, const struct value_part *s,
                           const struct kv_reader *kv)
 {
-    const uint32_t dim = t->a->head_dim;
-    float *out = t->a->acc + (size_t)s.i * dim + d;
-    vflt acc[ATTEND_ROWS][2];
-    RZ_UNROLL
-    for (int x = 0; x < s.n; x++) {
-        RZ_UNROLL
-        for (int v = 0; v < n_vecs; v++)
-            acc[x][v] =
-                vf_mul(vf_load(out + (size_t)x * dim + v * LANES), vf_set1(t->fade[s.r + x]));
-    }
-    for (uint32_t j = s.lo; j < s.hi; j++) {
-        const uint8_t *at = t->v + ((size_t)j * dim + d) * kv->elem;
-        vflt value[2];
-        RZ_UNROLL
-        for (int v = 0; v < n_vecs; v++)
-            value[v] = kv->load_vec(at + (size_t)v * LANES * kv->elem);
-        RZ_UNROLL
-        for (int x = 0; x < s.n; x++) {
-            vflt p = vf_set1(t->p[s.r + x][j]);
-            RZ_UNROLL
-            for (int v = 0; v < n_vecs; v++)
-                acc[x][v] = vf_fma(p, value[v], acc[x][v]);
+    struct product t = {.a = a->scores + (size_t)s->i * RZ_ATTEND_STRIDE + s->b * RZ_KV_BLOCK,
+                        .b = a->v[s->b],
+                        .begin = s->begin,
+                        .end = s->end,
+                        .c = a->out.acc + (size_t)s->i * a->head_dim,
+                        .c_stride = a->head_dim,
+                        .ahead = s->ahead};
+    for (uint32_t d = 0; d < a->head_dim; d += RZ_KV_GROUP) {
+        const uint32_t width = rz_kv_group_width(a->head_dim, d);
+        const uint8_t *group = t.b;
+        t.b_step = (size_t)width * kv->elem;
+        for (uint32_t c = 0; c < width; c += 2 * LANES) {
+            if (width - c >= 2 * LANES)
+                product_rows(&t, s->n, 2, true, kv);
+            else
+                product_rows(&t, s->n, 1, true, kv);
+            t.b += (size_t)2 * LANES * kv->elem;
+            t.c += width - c < 2 * LANES ? width - c : 2 * LANES;
         }
-    }
-    RZ_UNROLL
-    for (int x = 0; x < s.n; x++) {
-        RZ_UNROLL
-        for (int v = 0; v < n_vecs; v++)
-            vf_store(out + (size_t)x * dim + v * LANES, acc[x][v]);
+        t.b = group + RZ_KV_BLOCK * t.b_step;
+        t.ahead += RZ_KV_BLOCK * t.b_step;
     }
 }
 
-RZ_INLINE void sum_dims(const struct tile *t, const struct same_rows s, const struct kv_reader *kv)
+/* Positions [begin, end) of the chunk, block by block. */
+RZ_INLINE void sum_range(const struct rz_attend_args *a, struct value_part s, uint32_t begin,
+                         uint32_t end, const struct kv_reader *kv)
 {
-    if (s.lo >= s.hi)
-        return;
-    uint32_t d = 0;
-    for (; d + 2 * LANES <= t->a->head_dim; d += 2 * LANES)
-        sum_values(t, s, d, 2, kv);
-    if (d < t->a->head_dim)
-        sum_values(t, s, d, 1, kv);
+    const bool prefetch = s.i == 0 && s.n > 1;
+    for (uint32_t j = begin; j < end; j = s.b * RZ_KV_BLOCK + RZ_KV_BLOCK) {
+        s.b = j / RZ_KV_BLOCK;
+        s.begin = j % RZ_KV_BLOCK;
+        s.end = end - s.b * RZ_KV_BLOCK < RZ_KV_BLOCK ? end - s.b * RZ_KV_BLOCK : RZ_KV_BLOCK;
+        s.ahead = a->v[s.b];
+        if (prefetch)
+            s.ahead = (s.b + 1) * RZ_KV_BLOCK < end ? a->v[s.b + 1] : a->next;
+        sum_values(a, &s, kv);
+    }
 }
 
-/* n rows from i on, n constant. Rows that see the same positions share the reading of V. */
-RZ_INLINE void attend_rows(struct tile *t, uint32_t i, int n, const struct kv_reader *kv)
+/* Positions that all rows see are summed for all at once, those before and after row by row. */
+RZ_INLINE void sum_rows(const struct rz_attend_args *a, const struct rows *s,
+                        const struct kv_reader *kv)
 {
-    uint32_t lo[ATTEND_ROWS], hi[ATTEND_ROWS];
-    bool same = true, any = false;
-    for (int r = 0; r < n; r++) {
-        row_range(t, i + (uint32_t)r, &lo[r], &hi[r]);
-        same = same && lo[r] == lo[0] && hi[r] == hi[0];
-        any = any || lo[r] < hi[r];
+    const bool any = s->all_lo < s->all_hi;
+    for (uint32_t i = s->i; i < s->i + s->n; i++) {
+        struct value_part one = {.i = i, .n = 1};
+        sum_range(a, one, a->lo[i], any ? s->all_lo : a->hi[i], kv);
     }
     if (!any)
         return;
-    score_rows(t, i, n);
-    for (int r = 0; r < n; r++)
-        update_row(t, i + (uint32_t)r, r);
-    if (same) {
-        sum_dims(t, (struct same_rows){i, 0, n, lo[0], hi[0]}, kv);
-        return;
-    }
-    for (int r = 0; r < n; r++)
-        sum_dims(t, (struct same_rows){i + (uint32_t)r, r, 1, lo[r], hi[r]}, kv);
+    sum_range(a, (struct value_part){.i = s->i, .n = s->n}, s->all_lo, s->all_hi, kv);
+    for (uint32_t i = s->i; i < s->i + s->n; i++)
+        sum_range(a, (struct value_part){.i = i, .n = 1}, s->all_hi, a->hi[i], kv);
 }
 
 RZ_INLINE void attend(const struct rz_attend_args *a, const struct kv_reader *kv)
 {
-    struct tile t;
-    t.a = a;
-    for (t.first = 0; t.first < a->n; t.first += TILE) {
-        t.n = a->n - t.first < TILE ? a->n - t.first : TILE;
-        t.v = (const uint8_t *)a->v + (size_t)t.first * a->head_dim * kv->elem;
-        pack_keys(&t, kv);
-        uint32_t i = 0;
-        for (; i + ATTEND_ROWS <= a->n_q; i += ATTEND_ROWS)
-            attend_rows(&t, i, ATTEND_ROWS, kv);
-        for (; i < a->n_q; i++)
-            attend_rows(&t, i, 1, kv);
+    score_all(a, kv);
+    for (uint32_t i = 0; i < a->n_q; i++)
+        softmax_row(a, i);
+    memset(a->out.acc, 0, (size_t)a->n_q * a->head_dim * sizeof *a->out.acc);
+    for (struct rows s = {0}; s.i + s.n < a->n_q;) {
+        s = rows_from(a, s.i + s.n);
+        if (s.lo < s.hi)
+            sum_rows(a, &s, kv);
     }
 }
 
 static void attend_f32(const struct rz_attend_args *a)
 {
-    if (a->head_dim <= MAX_DIM)
-        attend(a, &reader_f32);
-    else
-        rz_attend_f32_ref(a);
+    static const struct kv_reader kv = {4, load_kv_f32};
+    attend(a, &kv);
 }
 
 static void attend_f16(const struct rz_attend_args *a)
 {
-    if (a->head_dim <= MAX_DIM)
-        attend(a, &reader_f16);
-    else
-        rz_attend_f16_ref(a);
+    static const struct kv_reader kv = {2, load_kv_f16};
+    attend(a, &kv);
+}
+
+/* The exponential of one number, with the vectors' bits. */
+RZ_INLINE float exp_of(float x)
+{
+    float lanes[LANES];
+    vf_store(lanes, vf_exp(vf_set1(x)));
+    return lanes[0];
+}
+
+static void attend_merge(const struct rz_attend_state *to, const struct rz_attend_state *chunk,
+                         uint32_t n, uint32_t head_dim)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float *acc = to->acc + (size_t)i * head_dim;
+        const float *add = chunk->acc + (size_t)i * head_dim;
+        if (chunk->sum[i] == 0)
+            continue; /* no positions; a NaN is not 0 */
+        if (to->sum[i] == 0) {
+            memcpy(acc, add, head_dim * sizeof *acc);
+            to->max[i] = chunk->max[i];
+            to->sum[i] = chunk->sum[i];
+            continue;
+        }
+        float max = to->max[i] > chunk->max[i] ? to->max[i] : chunk->max[i];
+        const float old = exp_of(to->max[i] - max), new = exp_of(chunk->max[i] - max);
+        for (uint32_t d = 0; d < head_dim; d += LANES) {
+            vflt sum = vf_mul(vf_load(acc + d), vf_set1(old));
+            vf_store(acc + d, vf_fma(vf_load(add + d), vf_set1(new), sum));
+        }
+        to->sum[i] = to->sum[i] * old + chunk->sum[i] * new;
+        to->max[i] = max;
+    }
 }
 
 RZ_INLINE void set_attend(struct rz_kernels *k)
 {
     k->attend[RZ_KV_F32] = attend_f32;
     k->attend[RZ_KV_F16] = attend_f16;
+    k->attend_merge = attend_merge;
 }
 
 #endif

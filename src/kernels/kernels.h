@@ -8,18 +8,39 @@
 #ifndef RZ_KERNELS_KERNELS_H
 #define RZ_KERNELS_KERNELS_H
 
+#include "kernels/kv_block.h"
+
 #include <realizar/dtype.h>
 #include <stdbool.h>
 
 /* Activations are quantized in blocks of this many columns, one f32 scale each. Row lengths of
  * quantized matrices are multiples of 32. */
 enum {
-    RZ_ACT_BLOCK = 32,
-    RZ_ACT_SUM = 16
+    RZ_ACT_BLOCK = 32
 };
 
-/* Rows of activations, as a matmul takes them. f32 is always there; q, scale and sum only where
- * the weight's type wants quantized activations (rz_kernels.quantized[dtype]).
+/* What 32 quantized columns of a row of activations need beside q, in the form in which products
+ * use it: x ~ scale * q. 32 bytes, so that a token's block is one pointer in the inner loops. */
+struct rz_act_block {
+    float scale;
+    float min_factor;      /* scale * sum of the 32 q, rounded once: what a weight's min is times */
+    float min_factor16[2]; /* the same of columns 0-15 and 16-31 */
+    int32_t neg_sum;       /* -(sum of the 32 q) */
+    int32_t neg_sum16[2];  /* of columns 0-15 and 16-31, at most 2032 in magnitude */
+    int32_t unused;
+};
+
+static inline struct rz_act_block rz_act_block(float scale, int32_t sum_low, int32_t sum_high)
+{
+    return (struct rz_act_block){.scale = scale,
+                                 .min_factor = scale * (float)(sum_low + sum_high),
+                                 .min_factor16 = {scale * (float)sum_low, scale * (float)sum_high},
+                                 .neg_sum = -(sum_low + sum_high),
+                                 .neg_sum16 = {-sum_low, -sum_high}};
+}
+
+/* Rows of activations, as a matmul takes them. f32 is always there; q and block only where the
+ * weight's type wants quantized activations (rz_kernels.quantized[dtype]).
  * Strides are in elements; row m of q starts at q + m * q_stride, 64-byte aligned. */
 struct rz_act {
     uint32_t n_rows, n_cols;
@@ -27,18 +48,20 @@ struct rz_act {
     size_t f32_stride;
     const int8_t *q; /* [n_rows][q_stride], in -127 ... 127 */
     size_t q_stride;
-    const float *scale; /* [n_rows][scale_stride], one per 32 columns: x ~ scale * q */
-    size_t scale_stride;
-    const int16_t *sum; /* [n_rows][sum_stride], one per 16 columns: the sum of q, |sum| <= 2032 */
-    size_t sum_stride;
+    const struct rz_act_block *block; /* [n_rows][block_stride], one per 32 columns */
+    size_t block_stride;
+    /* [n_rows / 16][n_cols / 32] tiles of [16][32], both numbers rounded up, zeros where x ends,
+     * 64-byte aligned: only for wide products. */
+    const uint16_t *bf16;
 };
 
 /* y[m][row] = bias[row] + sum over columns of w[row][col] * x[m][col], for row_begin <= row <
  * row_end and all rows m of x. */
 struct rz_matmul_args {
-    const void *w; /* row 0 of the matrix, blocks of the slot's dtype; any alignment */
+    const void *w; /* row 0 of the matrix, blocks of the slot's dtype; any alignment. Packed: strip
+                      0 (pack.h), 32-byte aligned */
     size_t w_row_bytes;
-    uint32_t row_begin, row_end;
+    uint32_t row_begin, row_end; /* packed: row_begin is a multiple of 16 */
     const struct rz_act *x;
     float *y; /* y of (m, row) is y[m * y_stride + row] */
     size_t y_stride;
@@ -46,37 +69,65 @@ struct rz_matmul_args {
 };
 typedef void rz_matmul_fn(const struct rz_matmul_args *a);
 
-/* Online-softmax attention of n_q query rows of one kv head over one run of n cached positions that
- * are contiguous in memory. State per query row i: max[i] (start -INFINITY), sum[i] (start 0),
- * acc[i][head_dim] (start 0); the result is acc / sum after the last run. Row i sees positions
- * lo[i] <= j < hi[i] of this run (possibly none). */
+/* Attention of n_q query rows of one kv head over one chunk of its cached positions: up to
+ * RZ_ATTEND_BLOCKS blocks of the cache (kv_block.h). Row i sees the positions lo[i] <= j < hi[i] of
+ * the chunk, possibly none; values outside are not used, whatever they hold. The result is a
+ * softmax left undivided: max[i], the sum of exp(score - max), and acc[i], V's rows weighted with
+ * the same. A row without positions gets -INFINITY, 0 and zeros. attend_merge puts chunks together.
+ */
+enum {
+    RZ_ATTEND_BLOCKS = 8,
+    RZ_ATTEND_CHUNK = RZ_ATTEND_BLOCKS * RZ_KV_BLOCK, /* positions */
+    /* Floats from a row of q or scores to the next: constant, so that one register addresses all
+     * rows, and an odd number of cache lines. */
+    RZ_ATTEND_STRIDE = 528
+};
+struct rz_attend_state {
+    float *max, *sum; /* [n_q] */
+    float *acc;       /* [n_q][head_dim] */
+};
 struct rz_attend_args {
-    uint32_t n_q, n, head_dim; /* head_dim: multiple of 16; fastest up to 256 */
-    const float *q;            /* [n_q][q_stride], already scaled by 1/sqrt(head_dim) */
-    size_t q_stride;
-    const void *k, *v;       /* [n][head_dim] in the slot's kv type */
+    uint32_t n_q, head_dim;  /* head_dim: multiple of 16, up to 512 */
+    const float *q;          /* [n_q][RZ_ATTEND_STRIDE], already scaled by 1/sqrt(head_dim) */
+    const void *const *k;    /* the chunk's blocks of keys */
+    const void *const *v;    /* and of values */
+    const void *next;        /* a block that will be read next: only to be prefetched */
     const uint32_t *lo, *hi; /* [n_q] */
-    float *max, *sum;        /* [n_q] */
-    float *acc;              /* [n_q][head_dim] */
-    float *scores;           /* scratch of the reference: [n] */
+    float *scores;           /* scratch: [n_q][RZ_ATTEND_STRIDE] */
+    struct rz_attend_state out;
 };
 typedef void rz_attend_fn(const struct rz_attend_args *a);
 
-enum rz_kv_type {
-    RZ_KV_F32,
-    RZ_KV_F16,
-    RZ_N_KV_TYPES
+/* Rows of weights that matmul_wide multiplies at once: with fewer in a call it is slower. */
+enum {
+    RZ_WIDE_ROWS = 48
 };
 
 struct rz_kernels {
-    rz_matmul_fn *matmul[RZ_N_DTYPES];
-    bool quantized[RZ_N_DTYPES]; /* matmul reads x->q, scale, sum rather than x->f32 */
+    rz_matmul_fn *matmul[RZ_N_DTYPES]; /* the reference: rows as in the file */
+    /* The same of weights packed by rz_pack_strips; all NULL at the scalar level. w_row_bytes is
+     * rz_packed_row_bytes. The bits do not depend on the level, the number of tokens or the rows
+     * asked for. */
+    rz_matmul_fn *matmul_packed[RZ_N_DTYPES];
+    /* The same of many rows of x, at least wide_from, read as x->bf16: other bits than
+     * matmul_packed's, but the same among themselves. NULL: the type has none. */
+    rz_matmul_fn *matmul_wide[RZ_N_DTYPES];
+    uint32_t wide_from; /* 0: matmul_wide is all NULL */
+    /* Up to 16 rows of x, n_cols columns, to bfloat16 as rz_act.bf16 has them: to nearest even, NaN
+     * stays NaN, subnormals become zeros. NULL where wide_from is 0. */
+    void (*bf16_tiles)(const float *x, size_t x_stride, uint32_t n_rows, uint32_t n_cols,
+                       uint16_t *tiles);
+    bool quantized[RZ_N_DTYPES]; /* matmul reads x->q and x->block rather than x->f32 */
     /* One row, n columns (a multiple of 32): scale = max|x| / 127 per block, q = x * (127 / max|x|)
      * rounded to nearest even; the same bits at every level. A block whose max|x| is below 2^-119
      * counts as zeros (scale 0, q 0). NaN or infinity in x gives a NaN scale, so that it reaches
      * the logits and is reported there. */
-    void (*quantize)(const float *x, uint32_t n, int8_t *q, float *scale, int16_t *sum);
+    void (*quantize)(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block);
     rz_attend_fn *attend[RZ_N_KV_TYPES];
+    /* Adds a chunk's result to that of the chunks before it, n rows; a row of to without positions
+     * becomes the chunk's, bit for bit. */
+    void (*attend_merge)(const struct rz_attend_state *to, const struct rz_attend_state *chunk,
+                         uint32_t n, uint32_t head_dim);
     /* Stores n floats to the kv type (round to nearest even). */
     void (*kv_store[RZ_N_KV_TYPES])(const float *x, void *out, uint32_t n);
     /* y = x * w / sqrt(mean(x^2) + eps); y may be x. */

@@ -3,8 +3,6 @@
 #include "kernels/levels.h"
 #include "kernels/vec_avx2_float.h"
 
-static rz_matmul_fn *const *const rz_matvec = rz_matvec_avx2;
-
 #include "kernels/matmul_float_simd.h"
 #include "kernels/matmul_simd.h"
 

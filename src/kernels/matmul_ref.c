@@ -24,15 +24,14 @@ static double dot_block(const struct rz_int_block *b, uint32_t len, const struct
                         uint32_t m, uint32_t col)
 {
     const int8_t *q = x->q + m * x->q_stride + col;
-    const float *scale = x->scale + m * x->scale_stride + col / RZ_ACT_BLOCK;
-    const int16_t *sum = x->sum + m * x->sum_stride + col / RZ_ACT_SUM;
+    const struct rz_act_block *xb = x->block + m * x->block_stride + col / RZ_ACT_BLOCK;
     double total = 0;
     for (uint32_t g = 0; g < len / 16; g++) {
         int32_t dot = 0;
         for (uint32_t i = 0; i < 16; i++)
             dot += b->q[16 * g + i] * q[16 * g + i];
-        double w = (double)b->scale[g] * dot - (double)b->min[g] * sum[g];
-        total += w * (double)scale[g / 2];
+        double w = (double)b->scale[g] * dot - (double)b->min[g] * -xb[g / 2].neg_sum16[g % 2];
+        total += w * (double)xb[g / 2].scale;
     }
     return total;
 }

@@ -10,8 +10,9 @@
  * smallest amax whose scale is a normal number. */
 static const float tiny_amax = FLT_MIN * 128;
 
-static void quantize_block(const float *x, int8_t *q, float *scale, int16_t sum[2])
+static void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
 {
+    int32_t sum[2] = {0, 0};
     float amax = 0, nan = 0;
     for (int i = 0; i < RZ_ACT_BLOCK; i++) {
         float a = fabsf(x[i]);
@@ -20,18 +21,17 @@ static void quantize_block(const float *x, int8_t *q, float *scale, int16_t sum[
     }
     bool zero = !(amax >= tiny_amax) || nan != 0;
     float inv = zero ? 0 : 127 / amax;
-    *scale = zero ? nan : amax / 127;
-    sum[0] = sum[1] = 0;
     for (int i = 0; i < RZ_ACT_BLOCK; i++) {
         q[i] = zero ? 0 : (int8_t)nearbyintf(x[i] * inv);
-        sum[i / RZ_ACT_SUM] = (int16_t)(sum[i / RZ_ACT_SUM] + q[i]);
+        sum[i / 16] += q[i];
     }
+    *b = rz_act_block(zero ? nan : amax / 127, sum[0], sum[1]);
 }
 
-static void quantize(const float *x, uint32_t n, int8_t *q, float *scale, int16_t *sum)
+static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block)
 {
     for (uint32_t i = 0; i < n; i += RZ_ACT_BLOCK)
-        quantize_block(x + i, q + i, scale + i / RZ_ACT_BLOCK, sum + i / RZ_ACT_SUM);
+        quantize_block(x + i, q + i, block + i / RZ_ACT_BLOCK);
 }
 
 static void kv_store_f32(const float *x, void *out, uint32_t n)

@@ -13,12 +13,12 @@
 
 enum {
     BLOCK_VECS = RZ_ACT_BLOCK / LANES,
-    SUM_VECS = RZ_ACT_SUM / LANES
+    SUM_VECS = BLOCK_VECS / 2
 };
 
 static const float tiny_amax = FLT_MIN * 128; /* as in rows_ref.c */
 
-RZ_INLINE void quantize_block(const float *x, int8_t *q, float *scale, int16_t sum[2])
+RZ_INLINE void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
 {
     vflt v[BLOCK_VECS], amax_v = vf_set1(0), nan_v = vf_set1(0);
     RZ_UNROLL
@@ -28,11 +28,9 @@ RZ_INLINE void quantize_block(const float *x, int8_t *q, float *scale, int16_t s
         nan_v = vf_fma(v[i], vf_set1(0), nan_v);
     }
     float amax = vf_hmax(amax_v), nan = vf_sum(nan_v);
-    bool zero = !(amax >= tiny_amax) || nan != 0;
-    *scale = zero ? nan : amax / 127;
-    if (zero) {
+    if (!(amax >= tiny_amax) || nan != 0) {
         memset(q, 0, RZ_ACT_BLOCK);
-        sum[0] = sum[1] = 0;
+        *b = rz_act_block(nan, 0, 0);
         return;
     }
     const vflt inv = vf_set1(127 / amax);
@@ -43,20 +41,22 @@ RZ_INLINE void quantize_block(const float *x, int8_t *q, float *scale, int16_t s
     RZ_UNROLL
     for (int i = 0; i < BLOCK_VECS; i += 2)
         vi_store_bytes(q + i * LANES, n[i], n[i + 1]);
+    int32_t sum[2];
     RZ_UNROLL
     for (int h = 0; h < 2; h++) {
         vint s = n[h * SUM_VECS];
         RZ_UNROLL
         for (int i = 1; i < SUM_VECS; i++)
             s = vi_add(s, n[h * SUM_VECS + i]);
-        sum[h] = (int16_t)vi_sum(s);
+        sum[h] = vi_sum(s);
     }
+    *b = rz_act_block(amax / 127, sum[0], sum[1]);
 }
 
-static void quantize(const float *x, uint32_t n, int8_t *q, float *scale, int16_t *sum)
+static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block)
 {
     for (uint32_t i = 0; i < n; i += RZ_ACT_BLOCK)
-        quantize_block(x + i, q + i, scale + i / RZ_ACT_BLOCK, sum + i / RZ_ACT_SUM);
+        quantize_block(x + i, q + i, block + i / RZ_ACT_BLOCK);
 }
 
 static void kv_store_f16(const float *x, void *out, uint32_t n)

@@ -13,7 +13,7 @@
 
 enum {
     LANES = 8,
-    DOT_TOKENS = 4
+    MAX_TOKENS = 4
 };
 typedef __m256i vint;
 typedef __m256 vflt;
@@ -80,26 +80,10 @@ RZ_INLINE vint vi_sub(vint a, vint b)
     return _mm256_sub_epi32(a, b);
 }
 
-RZ_INLINE vint vi_madd16(vint a, vint b)
-{
-    return _mm256_madd_epi16(a, b);
-}
-
 RZ_INLINE vint vi_lookup(const uint8_t table[16], vint v)
 {
     __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), v);
-}
-
-RZ_INLINE vint vi_spread_bits(vint v, int byte, int shift)
-{
-    __m256i spread = _mm256_shuffle_epi8(
-        v, _mm256_add_epi8(_mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404,
-                                             0x08080808, 0x0C0C0C0C),
-                           _mm256_set1_epi8((char)byte)));
-    __m256i bits = _mm256_set1_epi32((int)(0x08040201u << shift));
-    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bits), bits);
-    return _mm256_and_si256(set, _mm256_set1_epi8(16));
 }
 
 RZ_INLINE void vi_load_rows(const uint8_t *const row[LANES], size_t off, vint v[4])
@@ -121,14 +105,34 @@ RZ_INLINE void vi_load_rows(const uint8_t *const row[LANES], size_t off, vint v[
     v[3] = _mm256_unpackhi_epi64(ab, cd);
 }
 
-/* How 8-bit weights are kept in a panel: signed. */
+/* How the dot products take 8-bit weights: signed. */
 enum {
-    SIGNED_OFFSET = 0
+    SIGNED_SHIFT = -1
 };
 
-RZ_INLINE vint vi_from_signed8(vint v)
+RZ_INLINE vint vi_weights8(vint v)
 {
-    return v;
+    return _mm256_xor_si256(v, _mm256_set1_epi8((char)0x80));
+}
+
+RZ_INLINE vint vi_or_and(vint a, vint b, vint mask)
+{
+    return _mm256_or_si256(a, _mm256_and_si256(b, mask));
+}
+
+RZ_INLINE vint vi_load_s8(const void *p)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+RZ_INLINE vint vi_load_u8(const void *p)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+RZ_INLINE vint vi_load_u16(const void *p)
+{
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
 }
 
 RZ_INLINE vflt vf_from_int(vint v)
@@ -156,16 +160,6 @@ RZ_INLINE vflt vf_from_f16(vint v)
     v = _mm256_and_si256(v, _mm256_set1_epi32(0xFFFF));
     v = _mm256_permute4x64_epi64(_mm256_packus_epi32(v, v), 0x08);
     return _mm256_cvtph_ps(_mm256_castsi256_si128(v));
-}
-
-RZ_INLINE vflt vf_load_f16_rows(const uint8_t *const row[LANES], size_t off)
-{
-    uint16_t h[LANES];
-    RZ_UNROLL
-    for (int i = 0; i < LANES; i++)
-        memcpy(&h[i], row[i] + off, sizeof h[i]);
-    return _mm256_cvtph_ps(_mm_set_epi16((short)h[7], (short)h[6], (short)h[5], (short)h[4],
-                                         (short)h[3], (short)h[2], (short)h[1], (short)h[0]));
 }
 
 #endif

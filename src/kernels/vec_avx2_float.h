@@ -77,6 +77,11 @@ RZ_INLINE vflt vf_fma(vflt a, vflt b, vflt c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+RZ_INLINE vflt vf_fma_bcast(const float *p, vflt b, vflt c)
+{
+    return _mm256_fmadd_ps(_mm256_broadcast_ss(p), b, c);
+}
+
 RZ_INLINE vflt vf_fnma(vflt a, vflt b, vflt c)
 {
     return _mm256_fnmadd_ps(a, b, c);

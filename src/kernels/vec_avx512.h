@@ -18,7 +18,7 @@
 
 enum {
     LANES = 16,
-    DOT_TOKENS = 8 /* rows of x whose integer sums fit the registers */
+    MAX_TOKENS = 16 /* rows of x whose sums stay in registers */
 };
 typedef __m512i vint;
 typedef __m512 vflt;
@@ -86,27 +86,11 @@ RZ_INLINE vint vi_sub(vint a, vint b)
     return _mm512_sub_epi32(a, b);
 }
 
-/* Per lane, lo * lo + hi * hi of the signed 16-bit halves. */
-RZ_INLINE vint vi_madd16(vint a, vint b)
-{
-    return _mm512_madd_epi16(a, b);
-}
-
 /* Each byte, 0 ... 15, replaced by table's. */
 RZ_INLINE vint vi_lookup(const uint8_t table[16], vint v)
 {
     __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(t), v);
-}
-
-/* Byte i % 4 of out is 16 where bit `shift + i` of the lane's byte `byte` is set, else 0. */
-RZ_INLINE vint vi_spread_bits(vint v, int byte, int shift)
-{
-    __m512i spread = _mm512_shuffle_epi8(
-        v, _mm512_add_epi8(_mm512_set4_epi32(0x0C0C0C0C, 0x08080808, 0x04040404, 0),
-                           _mm512_set1_epi8((char)byte)));
-    __m512i bits = _mm512_set1_epi32((int)(0x08040201u << shift));
-    return _mm512_maskz_set1_epi8(_mm512_test_epi8_mask(spread, bits), 16);
 }
 
 /* v[j] = dword j of 16 bytes at row[r] + off, lane r. */
@@ -133,14 +117,37 @@ RZ_INLINE void vi_load_rows(const uint8_t *const row[LANES], size_t off, vint v[
     v[3] = _mm512_unpackhi_epi64(ab, cd);
 }
 
-/* How 8-bit weights are kept in a panel: as unsigned, 128 too large. */
+/* How the dot products take 8-bit weights: unsigned, 128 too large. */
 enum {
-    SIGNED_OFFSET = 128
+    SIGNED_SHIFT = 7
 };
 
-RZ_INLINE vint vi_from_signed8(vint v)
+/* From bytes that are 128 too large, as packed weights and iq4 levels have them. */
+RZ_INLINE vint vi_weights8(vint v)
 {
-    return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
+    return v;
+}
+
+/* a | (b & mask) */
+RZ_INLINE vint vi_or_and(vint a, vint b, vint mask)
+{
+    return _mm512_ternarylogic_epi32(a, b, mask, 0xF8);
+}
+
+/* LANES bytes or 16-bit words. */
+RZ_INLINE vint vi_load_s8(const void *p)
+{
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+
+RZ_INLINE vint vi_load_u8(const void *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+
+RZ_INLINE vint vi_load_u16(const void *p)
+{
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
 }
 
 RZ_INLINE vflt vf_from_int(vint v)
@@ -168,20 +175,6 @@ RZ_INLINE vint vf_bits(vflt v)
 RZ_INLINE vflt vf_from_f16(vint v)
 {
     return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v));
-}
-
-/* The binary16 at row[r] + off, lane r. */
-RZ_INLINE vflt vf_load_f16_rows(const uint8_t *const row[LANES], size_t off)
-{
-    uint16_t h[LANES];
-    RZ_UNROLL
-    for (int i = 0; i < LANES; i++)
-        memcpy(&h[i], row[i] + off, sizeof h[i]);
-    __m128i lo = _mm_set_epi16((short)h[7], (short)h[6], (short)h[5], (short)h[4], (short)h[3],
-                               (short)h[2], (short)h[1], (short)h[0]);
-    __m128i hi = _mm_set_epi16((short)h[15], (short)h[14], (short)h[13], (short)h[12], (short)h[11],
-                               (short)h[10], (short)h[9], (short)h[8]);
-    return _mm512_cvtph_ps(_mm256_set_m128i(hi, lo));
 }
 
 #endif

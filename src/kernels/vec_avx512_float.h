@@ -68,6 +68,14 @@ RZ_INLINE vflt vf_fma(vflt a, vflt b, vflt c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
+/* *p * b + c. The broadcast is part of the instruction, which compilers undo where p is used twice:
+ * attention's loop over binary16 then runs at 49 instead of 58 G/s a core (Zen 4). */
+RZ_INLINE vflt vf_fma_bcast(const float *p, vflt b, vflt c)
+{
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*p));
+    return c;
+}
+
 /* c - a * b */
 RZ_INLINE vflt vf_fnma(vflt a, vflt b, vflt c)
 {

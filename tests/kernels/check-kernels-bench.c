@@ -2,6 +2,7 @@
  * read bandwidth as a plain loop finds it in the same run. */
 #include "check-kernels.h"
 
+#include "kernels/pack.h"
 #include "quant/dtype.h"
 
 #include <stdio.h>
@@ -70,13 +71,14 @@ static void bench_matmul(struct bench *b, const struct rz_kernels *k, rz_dtype t
 {
     const struct rz_dtype_info *info = rz_dtype_info(type);
     size_t row_bytes = N_COLS / info->block_len * info->block_bytes;
+    rz_matmul_fn *fn = scalar ? k->matmul[type] : k->matmul_packed[type];
     uint32_t n_rows = (uint32_t)(WEIGHT_BYTES / row_bytes) / (scalar ? 16 : 1);
     struct rz_act x = b->x;
     struct rz_matmul_args a = {
         .w = b->weights, .w_row_bytes = row_bytes, .row_end = n_rows, .x = &x, .y = b->y};
     a.y_stride = n_rows;
     x.n_rows = 1;
-    double t = time_matmul(k->matmul[type], &a, 3);
+    double t = time_matmul(fn, &a, 3);
     printf("  matmul %-7s M=1 %6.2f GB/s", info->name,
            (double)n_rows * (double)row_bytes / t * 1e-9);
     static const uint32_t tokens[] = {2, 4, 8, 10, 16, 64, 512};
@@ -85,7 +87,7 @@ static void bench_matmul(struct bench *b, const struct rz_kernels *k, rz_dtype t
     a.y_stride = SMALL_ROWS;
     for (size_t i = 0; i < (scalar ? 1 : 7); i++) {
         x.n_rows = tokens[i];
-        t = time_matmul(k->matmul[type], &a, tokens[i] > 64 ? 2 : 5);
+        t = time_matmul(fn, &a, tokens[i] > 64 ? 2 : 5);
         one = 2.0 * SMALL_ROWS * N_COLS * tokens[i] / t * 1e-9;
         printf("  M=%u %.0f", tokens[i], one);
     }
@@ -106,7 +108,7 @@ static void bench_rows(const struct rz_kernels *k, float *x, float *y, void *scr
             for (int i = 0; i < 20; i++) {
                 switch (op) {
                 case 0:
-                    k->quantize(x, N, scratch, y, (int16_t *)scratch + 8192);
+                    k->quantize(x, N, scratch, (struct rz_act_block *)scratch + 1024);
                     break;
                 case 1:
                     k->rms_norm(x, y, scratch, N, 1e-6f);
@@ -136,45 +138,47 @@ static void bench_rows(const struct rz_kernels *k, float *x, float *y, void *scr
     }
 }
 
+/* A megabyte or more of blocks, chunk by chunk. */
 static void bench_attend(const struct rz_kernels *k, float *data, uint32_t n_q)
 {
     enum {
-        N = 32,
         DIM = 128,
-        RUNS = 64
+        CHUNKS = 8
     };
-    float *q = data, *acc = q + 64 * DIM, *scores = acc + 64 * DIM, max[64], sum[64];
+    float *q = data, *scores = q + 64 * RZ_ATTEND_STRIDE, *acc = scores + 64 * RZ_ATTEND_STRIDE;
+    float max[64], sum[64];
     uint32_t lo[64] = {0}, hi[64];
+    for (int i = 0; i < 64; i++)
+        hi[i] = RZ_ATTEND_CHUNK;
     for (int type = 0; type < RZ_N_KV_TYPES; type++) {
-        size_t run = (size_t)N * DIM * (type == RZ_KV_F16 ? 2 : 4);
-        uint8_t *kv = (uint8_t *)(scores + 64);
+        size_t block = (size_t)RZ_KV_BLOCK * DIM * (type == RZ_KV_F16 ? 2 : 4);
+        const uint8_t *kv = (const uint8_t *)(acc + 64 * DIM);
+        const void *blocks[CHUNKS][2][RZ_ATTEND_BLOCKS];
+        for (size_t i = 0; i < (size_t)CHUNKS * 2 * RZ_ATTEND_BLOCKS; i++)
+            blocks[i / 16][i / 8 % 2][i % 8] = kv + i * block;
         double best = 1e9;
         for (int rep = 0; rep < 20; rep++) {
-            for (int i = 0; i < 64; i++) {
-                max[i] = -1e30f;
-                sum[i] = 0;
-                hi[i] = N;
-            }
-            struct rz_attend_args a = {
-                .n_q = n_q, .n = N, .head_dim = DIM, .q = q, .q_stride = DIM};
-            a.lo = lo;
-            a.hi = hi;
-            a.max = max;
-            a.sum = sum;
-            a.acc = acc;
-            a.scores = scores;
             double start = now_s();
-            for (int r = 0; r < RUNS; r++) {
-                a.k = kv + 2 * (size_t)r * run;
-                a.v = kv + (2 * (size_t)r + 1) * run;
+            for (int r = 0; r < CHUNKS; r++) {
+                const struct rz_attend_args a = {.n_q = n_q,
+                                                 .head_dim = DIM,
+                                                 .q = q,
+                                                 .k = blocks[r][0],
+                                                 .v = blocks[r][1],
+                                                 .next = blocks[(r + 1) % CHUNKS][0][0],
+                                                 .lo = lo,
+                                                 .hi = hi,
+                                                 .scores = scores,
+                                                 .out = {max, sum, acc}};
                 k->attend[type](&a);
             }
             double t = now_s() - start;
             best = t < best ? t : best;
         }
+        const double n = (double)CHUNKS * RZ_ATTEND_BLOCKS;
         printf("  attend %s head_dim %d n_q %2u: %6.2f GB/s of KV, %6.1f GFLOP/s\n",
-               type == RZ_KV_F16 ? "f16" : "f32", DIM, n_q, 2e-9 * RUNS * (double)run / best,
-               4e-9 * RUNS * N * DIM * n_q / best);
+               type == RZ_KV_F16 ? "f16" : "f32", DIM, n_q, 2e-9 * n * (double)block / best,
+               4e-9 * n * RZ_KV_BLOCK * DIM * n_q / best);
     }
 }
 
@@ -189,7 +193,8 @@ static void bench_level(void *ctx, unsigned flags, unsigned below, const char *n
     printf("%s\n", name);
     for (int i = 0; i < RZ_N_DTYPES; i++) {
         const char *type = rz_dtype_name((rz_dtype)i);
-        if ((!flags || k.matmul[i] != under.matmul[i]) && (!b->filter || strstr(type, b->filter)))
+        bool changed = !flags || k.matmul_packed[i] != under.matmul_packed[i];
+        if (changed && (!b->filter || strstr(type, b->filter)))
             bench_matmul(b, &k, (rz_dtype)i, !flags);
     }
     if (b->filter && strcmp(b->filter, "rows") != 0)
@@ -204,12 +209,12 @@ void bench_kernels(const char *filter, const char *only_level)
 {
     struct bench b = {.filter = filter, .only_level = only_level, .c = {.rng = {1}}};
     size_t x_elems = (size_t)MAX_TOKENS * N_COLS;
-    float *f32 = malloc(x_elems * sizeof *f32), *scale = malloc(x_elems / 32 * sizeof *scale);
+    float *f32 = malloc(x_elems * sizeof *f32);
     int8_t *q = aligned_alloc(64, x_elems);
-    int16_t *sum = malloc(x_elems / 16 * sizeof *sum);
-    b.weights = malloc(WEIGHT_BYTES);
+    struct rz_act_block *block = malloc(x_elems / 32 * sizeof *block);
+    b.weights = aligned_alloc(RZ_PACKED_ALIGN, WEIGHT_BYTES);
     b.y = malloc((size_t)WEIGHT_BYTES);
-    if (!f32 || !scale || !q || !sum || !b.weights || !b.y)
+    if (!f32 || !q || !block || !b.weights || !b.y)
         exit(1);
     struct rz_kernels ref;
     rz_kernels_init(&ref, 0);
@@ -217,7 +222,7 @@ void bench_kernels(const char *filter, const char *only_level)
         f32[i] = ck_normal(&b.c);
     for (size_t i = 0; i < WEIGHT_BYTES / 4; i++)
         b.y[i] = 0.01f * (float)(i % 101);
-    ref.quantize(f32, (uint32_t)x_elems, q, scale, sum);
+    ref.quantize(f32, (uint32_t)x_elems, q, block);
     /* Bytes of 0x11: finite in every format, so that no result is slow for being NaN. */
     memset(b.weights, 0x11, WEIGHT_BYTES);
     b.x = (struct rz_act){.n_cols = N_COLS,
@@ -225,16 +230,13 @@ void bench_kernels(const char *filter, const char *only_level)
                           .f32_stride = N_COLS,
                           .q = q,
                           .q_stride = N_COLS,
-                          .scale = scale,
-                          .scale_stride = N_COLS / 32,
-                          .sum = sum,
-                          .sum_stride = N_COLS / 16};
+                          .block = block,
+                          .block_stride = N_COLS / 32};
     printf("read bandwidth, one thread: %.2f GB/s\n", read_bandwidth(b.weights, WEIGHT_BYTES));
     ck_each_level(bench_level, &b);
     free(f32);
-    free(scale);
     free(q);
-    free(sum);
+    free(block);
     free(b.weights);
     free(b.y);
 }

@@ -1,4 +1,5 @@
-/* check-kernels-matmul.c - matrix products of every dtype.
+/* check-kernels-matmul.c - matrix products of every dtype: the reference's of rows as in the file,
+ * and the other levels' of packed weights.
  *
  * One product of N_ROWS x N_TOKENS per case is compared with sums in double of the decoded weights
  * times the activations. The bound: with u = 2^-24, each of the s summation steps of a result
@@ -8,6 +9,7 @@
 #include "check-kernels.h"
 
 #include "base/f16.h"
+#include "kernels/pack.h"
 #include "quant/blocks.h"
 #include "quant/dtype.h"
 
@@ -38,8 +40,8 @@ struct matrix_case {
     enum ck_weights w_kind;
     enum x_kind x_kind;
     struct rz_act x;
-    struct ck_buf w, q, scale, sum, f32;
-    size_t row_bytes;
+    struct ck_buf w, packed, q, block, f32;
+    size_t row_bytes, packed_row_bytes;
     float bias[N_ROWS];
     double want[N_TOKENS][N_ROWS], bound[N_TOKENS][N_ROWS];
     float full[N_TOKENS * N_ROWS]; /* what the slot gave for all at once */
@@ -67,27 +69,25 @@ static void make_x(struct check *c, struct matrix_case *m)
     uint32_t n = m->n_cols, n_blocks = (n + 31) / 32;
     m->f32 = ck_alloc(N_TOKENS * (size_t)n * sizeof(float), 4);
     m->q = ck_alloc(N_TOKENS * (size_t)n_blocks * 32, 64);
-    m->scale = ck_alloc(N_TOKENS * (size_t)n_blocks * sizeof(float), 4);
-    m->sum = ck_alloc(N_TOKENS * (size_t)n_blocks * 2 * sizeof(int16_t), 4);
-    float *f32 = ck_data(&m->f32), *scale = ck_data(&m->scale);
+    m->block = ck_alloc(N_TOKENS * (size_t)n_blocks * sizeof(struct rz_act_block), 4);
+    float *f32 = ck_data(&m->f32);
     int8_t *q = ck_data(&m->q);
-    int16_t *sum = ck_data(&m->sum);
+    struct rz_act_block *block = ck_data(&m->block);
     for (uint32_t t = 0; t < N_TOKENS; t++) {
         for (uint32_t b = 0; b < n_blocks; b++) {
             float s = m->x_kind == X_SUBNORMAL ? 0x1p-140f : ck_uniform(c, 1e-3f, 0.1f);
             if (m->x_kind == X_NAN && t == 3 && b == n_blocks / 2)
                 s = NAN;
-            scale[t * n_blocks + b] = s;
-            sum[2 * (t * n_blocks + b)] = sum[2 * (t * n_blocks + b) + 1] = 0;
+            int32_t sum[2] = {0, 0};
             for (uint32_t i = 0; i < 32; i++) {
                 int8_t v = make_q(c, m->x_kind, i);
                 size_t at = (size_t)t * n_blocks * 32 + b * 32 + i;
                 q[at] = v;
-                sum[2 * (t * n_blocks + b) + i / 16] =
-                    (int16_t)(sum[2 * (t * n_blocks + b) + i / 16] + v);
+                sum[i / 16] += v;
                 if (b * 32 + i < n)
                     f32[(size_t)t * n + b * 32 + i] = s * (float)v;
             }
+            block[t * n_blocks + b] = rz_act_block(s, sum[0], sum[1]);
         }
     }
     m->x = (struct rz_act){.n_rows = N_TOKENS,
@@ -96,10 +96,8 @@ static void make_x(struct check *c, struct matrix_case *m)
                            .f32_stride = n,
                            .q = q,
                            .q_stride = (size_t)n_blocks * 32,
-                           .scale = scale,
-                           .scale_stride = n_blocks,
-                           .sum = sum,
-                           .sum_stride = 2 * (size_t)n_blocks};
+                           .block = block,
+                           .block_stride = n_blocks};
 }
 
 /* The row's weights, and the magnitudes that rounding errors are relative to. */
@@ -129,14 +127,15 @@ static double x_at(const struct matrix_case *m, uint32_t t, uint32_t col, bool q
 {
     if (!quantized)
         return (double)m->x.f32[t * m->x.f32_stride + col];
-    return (double)m->x.scale[t * m->x.scale_stride + col / 32] * m->x.q[t * m->x.q_stride + col];
+    return (double)m->x.block[t * m->x.block_stride + col / 32].scale *
+           m->x.q[t * m->x.q_stride + col];
 }
 
 static void make_want(const struct check *c, struct matrix_case *m)
 {
     bool quantized = c->now.quantized[m->type];
     double *w = calloc(2 * (size_t)m->n_cols, sizeof *w), *magnitude = w + m->n_cols;
-    double steps = quantized ? m->n_cols / 32 * 2 : 32 + m->n_cols / 32;
+    double steps = quantized ? m->n_cols / 32 * 3 : 32 + m->n_cols / 32;
     for (uint32_t r = 0; r < N_ROWS; r++) {
         decode_row(m, r, w, magnitude);
         for (uint32_t t = 0; t < N_TOKENS; t++) {
@@ -154,34 +153,56 @@ static void make_want(const struct check *c, struct matrix_case *m)
     free(w);
 }
 
+/* The slot of m's type at a level: of packed weights where there is one. */
+static rz_matmul_fn *slot(const struct rz_kernels *k, rz_dtype type)
+{
+    return k->matmul_packed[type] ? k->matmul_packed[type] : k->matmul[type];
+}
+
 /* The levels with vectors agree in every bit: lanes are rows in all of them. */
-static void check_same_bits(struct check *c, const char *name, struct rz_matmul_args a)
+static void check_same_bits(struct check *c, const char *name, const struct matrix_case *m,
+                            struct rz_matmul_args a)
 {
     float y[N_TOKENS * N_ROWS];
-    const float *full = a.y;
-    if (!c->below.cpu_flags)
+    if (!c->below.matmul_packed[m->type])
         return;
     a.y = y;
-    c->below.matmul[rz_dtype_by_name(strchr(name, '_') + 1)](&a);
+    c->below.matmul_packed[m->type](&a);
     for (uint32_t i = 0; i < N_TOKENS * N_ROWS; i++) {
-        bool same = rz_f32_bits(y[i]) == rz_f32_bits(full[i]) || (isnan(y[i]) && isnan(full[i]));
-        if (!ck_expect(c, same, "%s cols %u: %.9g, but %.9g at the level below", name, a.x->n_cols,
-                       (double)full[i], (double)y[i]))
+        float full = m->full[i];
+        bool same = rz_f32_bits(y[i]) == rz_f32_bits(full) || (isnan(y[i]) && isnan(full));
+        if (!ck_expect(c, same, "%s cols %u: %.9g, but %.9g at the level below", name, m->n_cols,
+                       (double)full, (double)y[i]))
             return;
     }
 }
 
+/* Of rows 0 ... n_rows - 1, on an exactly sized buffer. */
+static struct ck_buf pack(const struct matrix_case *m, uint32_t n_rows)
+{
+    struct ck_buf b = ck_alloc(rz_packed_bytes(m->type, n_rows, m->n_cols), RZ_PACKED_ALIGN);
+    const struct rz_pack_args a = {.type = m->type,
+                                   .n_rows = n_rows,
+                                   .n_cols = m->n_cols,
+                                   .w = m->w.data,
+                                   .w_row_bytes = m->row_bytes,
+                                   .packed = b.data};
+    rz_pack_strips(&a, 0, (n_rows + RZ_STRIP_ROWS - 1) / RZ_STRIP_ROWS);
+    return b;
+}
+
 static void check_full(struct check *c, const char *name, struct matrix_case *m)
 {
-    struct rz_matmul_args a = {.w = m->w.data,
-                               .w_row_bytes = m->row_bytes,
+    bool packed = c->now.matmul_packed[m->type] != NULL;
+    struct rz_matmul_args a = {.w = packed ? m->packed.data : m->w.data,
+                               .w_row_bytes = packed ? m->packed_row_bytes : m->row_bytes,
                                .row_end = N_ROWS,
                                .x = &m->x,
                                .y = m->full,
                                .y_stride = N_ROWS,
                                .bias = m->bias};
-    c->now.matmul[m->type](&a);
-    check_same_bits(c, name, a);
+    slot(&c->now, m->type)(&a);
+    check_same_bits(c, name, m, a);
     for (uint32_t t = 0; t < N_TOKENS; t++) {
         for (uint32_t r = 0; r < N_ROWS; r++) {
             float got = m->full[t * N_ROWS + r];
@@ -199,15 +220,17 @@ static void check_full(struct check *c, const char *name, struct matrix_case *m)
 static void check_part(struct check *c, const char *name, struct matrix_case *m, uint32_t begin,
                        uint32_t end, uint32_t n)
 {
-    struct ck_buf w = ck_alloc(end * m->row_bytes, 1);
+    bool packed = c->now.matmul_packed[m->type] != NULL;
+    struct ck_buf w = packed ? pack(m, end) : ck_alloc(end * m->row_bytes, 1);
     struct ck_buf y = ck_alloc(((n - 1) * (size_t)N_ROWS + end) * sizeof(float), 4);
     struct ck_buf bias = ck_alloc(end * sizeof(float), 4);
-    memcpy(w.data, m->w.data, w.bytes);
+    if (!packed)
+        memcpy(w.data, m->w.data, w.bytes);
     memcpy(bias.data, m->bias, bias.bytes);
     struct rz_act x = m->x;
     x.n_rows = n;
     struct rz_matmul_args a = {.w = w.data,
-                               .w_row_bytes = m->row_bytes,
+                               .w_row_bytes = packed ? m->packed_row_bytes : m->row_bytes,
                                .row_begin = begin,
                                .row_end = end,
                                .x = &x,
@@ -215,7 +238,7 @@ static void check_part(struct check *c, const char *name, struct matrix_case *m,
                                .y_stride = N_ROWS,
                                .bias = bias.data};
     memset(y.data, 0xC3, y.bytes);
-    c->now.matmul[m->type](&a);
+    slot(&c->now, m->type)(&a);
     const float *got = y.data;
     for (uint32_t i = 0; i < y.bytes / sizeof(float); i++) {
         uint32_t t = i / N_ROWS, r = i % N_ROWS;
@@ -238,6 +261,8 @@ static void check_case(struct check *c, const char *name, struct matrix_case *m)
     m->row_bytes = (size_t)m->n_cols / info->block_len * info->block_bytes;
     m->w = ck_alloc(N_ROWS * m->row_bytes, 1);
     ck_fill_weights(c, m->type, m->w_kind, m->w.data, N_ROWS * (size_t)m->n_cols / info->block_len);
+    m->packed_row_bytes = rz_packed_row_bytes(m->type, m->n_cols);
+    m->packed = pack(m, N_ROWS);
     make_x(c, m);
     for (uint32_t r = 0; r < N_ROWS; r++)
         m->bias[r] = m->x_kind == X_SUBNORMAL ? 0 : ck_normal(c);
@@ -246,16 +271,17 @@ static void check_case(struct check *c, const char *name, struct matrix_case *m)
     if (m->x_kind == X_RANDOM || m->x_kind == X_NAN) {
         static const uint32_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 33};
         for (uint32_t i = 0; i < 18; i++) {
-            uint32_t begin = i % 3 ? (uint32_t)ck_below(c, N_ROWS - 17) : 0;
+            uint32_t begin = i % 3 ? (uint32_t)ck_below(c, 2) * RZ_STRIP_ROWS : 0;
             check_part(c, name, m, begin, begin + (i == 17 ? N_ROWS - begin : i + 1),
                        tokens[(i + m->n_cols / 32) % 11]);
         }
     }
+    ck_expect(c, ck_intact(&m->packed), "%s: packing wrote outside", name);
     ck_free(&m->w);
+    ck_free(&m->packed);
     ck_free(&m->f32);
     ck_free(&m->q);
-    ck_free(&m->scale);
-    ck_free(&m->sum);
+    ck_free(&m->block);
 }
 
 static void check_type(struct check *c, rz_dtype type, const char *name)
@@ -294,7 +320,7 @@ void check_matmul(struct check *c)
     for (int i = 0; i < RZ_N_DTYPES; i++) {
         char name[64];
         snprintf(name, sizeof name, "matmul_%s", rz_dtype_name((rz_dtype)i));
-        if (ck_wants(c, name, c->now.matmul[i] != c->below.matmul[i]))
+        if (ck_wants(c, name, slot(&c->now, (rz_dtype)i) != slot(&c->below, (rz_dtype)i)))
             check_type(c, (rz_dtype)i, name);
     }
 }

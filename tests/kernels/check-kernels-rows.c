@@ -40,6 +40,40 @@ static void fill(struct check *c, float *x, uint32_t n, int kind)
     }
 }
 
+/* What quantize gave for one block of 32. */
+static void check_quantized_block(struct check *c, const float *x, const int8_t *q,
+                                  const struct rz_act_block *b)
+{
+    double amax = 0;
+    bool nan = false;
+    for (uint32_t i = 0; i < 32; i++) {
+        nan = nan || !isfinite(x[i]);
+        amax = fabs((double)x[i]) > amax ? fabs((double)x[i]) : amax;
+    }
+    double s = amax < 0x1p-119 ? 0 : (double)((float)amax / 127);
+    ck_expect(c, nan ? isnan(b->scale) : (double)b->scale == s, "quantize scale %.9g, not %.9g",
+              (double)b->scale, s);
+    int sum[2] = {0};
+    for (uint32_t i = 0; i < 32 && !nan; i++) {
+        double exact = s > 0 ? (double)x[i] / (amax / 127) : 0;
+        sum[i / 16] += q[i];
+        /* Two roundings before the one to an integer: 127 * 2u from the tie at most. */
+        ck_expect(c, fabs(q[i] - exact) <= 0.5 + 254 * u, "quantize %.9g to %d, not %.9g",
+                  (double)x[i], q[i], exact);
+    }
+    if (nan)
+        return;
+    ck_expect(c,
+              b->neg_sum16[0] == -sum[0] && b->neg_sum16[1] == -sum[1] &&
+                  b->neg_sum == -sum[0] - sum[1],
+              "quantize sums");
+    ck_expect(c,
+              b->min_factor == (float)(s * (sum[0] + sum[1])) &&
+                  b->min_factor16[0] == (float)(s * sum[0]) &&
+                  b->min_factor16[1] == (float)(s * sum[1]),
+              "quantize factors of mins");
+}
+
 static void check_quantize(struct check *c)
 {
     struct rz_kernels ref;
@@ -47,7 +81,8 @@ static void check_quantize(struct check *c)
     for (int round = 0; round < 400; round++) {
         uint32_t n = 32 * (1 + (uint32_t)ck_below(c, 40));
         struct ck_buf x = ck_alloc(n * sizeof(float), 4), q = ck_alloc(n, 32);
-        struct ck_buf scale = ck_alloc(n / 32 * sizeof(float), 4), sum = ck_alloc(n / 16 * 2, 4);
+        struct ck_buf block = ck_alloc(n / 32 * sizeof(struct rz_act_block), 4);
+        struct rz_act_block *blocks = block.data, blocks2[41];
         fill(c, x.data, n, round % 5);
         float *xs = x.data;
         if (round % 7 == 0)
@@ -55,44 +90,22 @@ static void check_quantize(struct check *c)
         if (round % 11 == 0)
             for (uint32_t i = 0; i < n; i++)
                 xs[i] *= 0x1p-126f;
-        c->now.quantize(xs, n, q.data, scale.data, sum.data);
-        for (uint32_t b = 0; b < n / 32; b++) {
-            double amax = 0;
-            bool nan = false;
-            for (uint32_t i = 32 * b; i < 32 * b + 32; i++) {
-                nan = nan || !isfinite(xs[i]);
-                amax = fabs((double)xs[i]) > amax ? fabs((double)xs[i]) : amax;
-            }
-            double s = amax < 0x1p-119 ? 0 : (double)((float)amax / 127);
-            float got = ((float *)scale.data)[b];
-            ck_expect(c, nan ? isnan(got) : (double)got == s, "quantize scale %.9g, not %.9g",
-                      (double)got, s);
-            int total[2] = {0};
-            for (uint32_t i = 0; i < 32 && !nan; i++) {
-                int8_t v = ((int8_t *)q.data)[32 * b + i];
-                double exact = s > 0 ? (double)xs[32 * b + i] / (amax / 127) : 0;
-                total[i / 16] += v;
-                /* Two roundings before the one to an integer: 127 * 2u from the tie at most. */
-                ck_expect(c, fabs(v - exact) <= 0.5 + 254 * u, "quantize %.9g to %d, not %.9g",
-                          (double)xs[32 * b + i], v, exact);
-            }
-            int16_t *sums = (int16_t *)sum.data + 2 * b;
-            ck_expect(c, nan || (sums[0] == total[0] && sums[1] == total[1]), "quantize sums");
-        }
-        ck_expect(c, ck_intact(&q) && ck_intact(&scale) && ck_intact(&sum), "quantize canary");
+        c->now.quantize(xs, n, q.data, blocks);
+        for (uint32_t b = 0; b < n / 32; b++)
+            check_quantized_block(c, xs + 32 * b, (int8_t *)q.data + 32 * b, &blocks[b]);
+        ck_expect(c, ck_intact(&q) && ck_intact(&block), "quantize canary");
         /* The same bits at every level. */
         int8_t q2[32 * 41];
-        float scale2[41];
-        int16_t sum2[82];
-        ref.quantize(xs, n, q2, scale2, sum2);
-        bool same = memcmp(q2, q.data, n) == 0 && memcmp(sum2, sum.data, n / 8) == 0;
+        ref.quantize(xs, n, q2, blocks2);
+        bool same = memcmp(q2, q.data, n) == 0;
         for (uint32_t b = 0; b < n / 32; b++)
-            same = same && (scale2[b] == ((float *)scale.data)[b] || isnan(scale2[b]));
+            same = same && (isnan(blocks2[b].scale)
+                                ? isnan(blocks[b].scale)
+                                : memcmp(&blocks2[b], &blocks[b], sizeof blocks[b]) == 0);
         ck_expect(c, same, "quantize differs from the reference's bits, n %u", n);
         ck_free(&x);
         ck_free(&q);
-        ck_free(&scale);
-        ck_free(&sum);
+        ck_free(&block);
     }
 }
 

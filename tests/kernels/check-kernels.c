@@ -123,7 +123,9 @@ static void check_level(void *ctx, unsigned flags, unsigned below, const char *n
     c->level = name;
     c->rng.state = c->seed;
     c->n_checks = c->n_failed = 0;
+    check_pack(c);
     check_matmul(c);
+    check_wide(c);
     check_rows(c);
     check_attend(c);
     printf("%-12s %8lu checks, %lu failed\n", name, c->n_checks, c->n_failed);

@@ -63,7 +63,9 @@ enum ck_weights {
 void ck_fill_weights(struct check *c, rz_dtype type, enum ck_weights kind, uint8_t *w,
                      size_t n_blocks);
 
+void check_pack(struct check *c);
 void check_matmul(struct check *c);
+void check_wide(struct check *c);
 void check_rows(struct check *c);
 void check_attend(struct check *c);
 

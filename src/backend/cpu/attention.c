@@ -1,6 +1,10 @@
-/* attention.c - paged causal attention with grouped queries. A tile is the query heads of one kv
- * head for a few tokens of one sequence; it walks the sequence's blocks in order, so a row's result
- * does not depend on the tile it is in. Source: FlashAttention's online softmax, 2205.14135. */
+/* attention.c - paged causal attention with grouped queries.
+ *
+ * A tile is the query heads of one kv head for a few tokens of one sequence. Its cached positions
+ * are cut into chunks of RZ_ATTEND_CHUNK, counted from position 0, whose results are merged in
+ * order: so a row's result depends neither on the tile it is in nor on who computed which chunk.
+ * With many tiles each is one thread's; with few, their chunks are dealt out. Sources: online
+ * softmax 1805.02867, FlashAttention 2205.14135, Flash-Decoding (Dao et al., 2023). */
 #include "backend/cpu/cpu.h"
 
 #include "base/checked.h"
@@ -9,18 +13,31 @@
 #include <math.h>
 #include <string.h>
 
+_Static_assert((int)RZ_KV_BLOCK == (int)RZ_KV_BLOCK_LEN, "kernels and pool agree on a block");
+
+enum {
+    SPLIT_TILES = 4, /* per thread: fewer tiles than this are split into chunks */
+    SLOTS_PER_ROW = 8
+};
+
+struct cpu_tile {
+    const struct rz_seq_span *seq;
+    uint32_t first, n; /* tokens, relative to the sequence's span */
+    uint32_t kv_head;
+    uint32_t chunk, chunk_end; /* those that it sees; chunk: the first not merged yet */
+    uint32_t n_left;           /* of the round: not computed yet */
+    size_t slot;               /* its total's rows; its chunks' follow */
+};
+
 struct job {
     struct cpu_backend *c;
     const struct rz_attention_args *a;
     const struct rz_batch *batch;
     uint32_t group;       /* query heads per kv head */
-    uint32_t tile_tokens; /* tokens of a tile */
-};
-
-struct tile {
-    const struct rz_seq_span *seq;
-    uint32_t first, n; /* tokens, relative to the sequence's span */
-    uint32_t kv_head;
+    uint32_t tile_tokens; /* most tokens of a tile */
+    uint32_t next_tile;   /* not split: the next to be taken */
+    uint32_t n_tiles;     /* split: of c->split.tiles */
+    uint32_t round;       /* split: most chunks of a tile at a time */
 };
 
 static char *kv_of(const struct rz_kv_pool *kv, uint32_t block, uint32_t layer, uint32_t is_v,
@@ -30,105 +47,227 @@ static char *kv_of(const struct rz_kv_pool *kv, uint32_t block, uint32_t layer, 
     return (char *)kv->data + block * kv->block_bytes + row * kv->head_bytes;
 }
 
-static size_t position_bytes(const struct rz_kv_pool *kv)
-{
-    return kv->head_bytes / RZ_KV_BLOCK_LEN;
-}
-
 static enum rz_kv_type kernel_kv(const struct rz_kv_pool *kv)
 {
     return kv->kv_type == RZ_F16 ? RZ_KV_F16 : RZ_KV_F32;
 }
 
-/* The query rows of a tile are ordered token by token, head by head. */
-static void load_tile(const struct job *j, const struct tile *t, const struct cpu_thread *s)
+static uint32_t n_rows(const struct job *j, const struct cpu_tile *t)
 {
-    const uint32_t dim = j->a->kv->head_dim, n_rows = t->n * j->group;
-    for (uint32_t i = 0; i < n_rows; i++) {
-        size_t token = t->seq->first + t->first + i / j->group;
-        size_t head = t->kv_head * j->group + i % j->group;
-        const float *q = j->a->q + (token * j->a->n_heads + head) * dim;
-        for (uint32_t d = 0; d < dim; d++)
-            s->q[(size_t)i * dim + d] = q[d] * j->a->scale;
-        s->max[i] = -INFINITY;
-        s->sum[i] = 0;
-    }
-    memset(s->acc, 0, (size_t)n_rows * dim * sizeof *s->acc);
+    return t->n * j->group;
 }
 
-/* Which positions of the block that begins at base each row sees. */
-static void set_limits(const struct job *j, const struct tile *t, const struct cpu_thread *s,
+/* Row i of a tile in q and out: rows are ordered token by token, head by head. */
+static size_t row_at(const struct job *j, const struct cpu_tile *t, uint32_t i)
+{
+    size_t token = t->seq->first + t->first + i / j->group;
+    size_t head = t->kv_head * j->group + i % j->group;
+    return (token * j->a->n_heads + head) * j->a->kv->head_dim;
+}
+
+static void load_queries(const struct job *j, const struct cpu_tile *t, const struct cpu_thread *s)
+{
+    for (uint32_t i = 0; i < n_rows(j, t); i++) {
+        const float *q = j->a->q + row_at(j, t, i);
+        for (uint32_t d = 0; d < j->a->kv->head_dim; d++)
+            s->q[(size_t)i * RZ_ATTEND_STRIDE + d] = q[d] * j->a->scale;
+    }
+}
+
+/* Which positions of the chunk that begins at base each row sees. */
+static void set_limits(const struct job *j, const struct cpu_tile *t, const struct cpu_thread *s,
                        uint32_t base)
 {
-    for (uint32_t i = 0; i < t->n * j->group; i++) {
-        uint32_t pos = t->seq->pos + t->first + i / j->group, end = pos + 1;
+    for (uint32_t i = 0; i < n_rows(j, t); i++) {
+        uint32_t end = t->seq->pos + t->first + i / j->group + 1;
         uint32_t begin = j->a->window && end > j->a->window ? end - j->a->window : 0;
-        s->lo[i] = begin > base ? rz_min_u32(begin - base, RZ_KV_BLOCK_LEN) : 0;
-        s->hi[i] = end > base ? rz_min_u32(end - base, RZ_KV_BLOCK_LEN) : 0;
-        s->lo[i] = rz_min_u32(s->lo[i], s->hi[i]);
+        s->hi[i] = end > base ? rz_min_u32(end - base, RZ_ATTEND_CHUNK) : 0;
+        s->lo[i] = begin > base ? rz_min_u32(begin - base, s->hi[i]) : 0;
     }
 }
 
-static void store_tile(const struct job *j, const struct tile *t, const struct cpu_thread *s)
-{
-    const uint32_t dim = j->a->kv->head_dim;
-    for (uint32_t i = 0; i < t->n * j->group; i++) {
-        size_t token = t->seq->first + t->first + i / j->group;
-        size_t head = t->kv_head * j->group + i % j->group;
-        float *out = j->a->out + (token * j->a->n_heads + head) * dim;
-        float scale = 1 / s->sum[i];
-        for (uint32_t d = 0; d < dim; d++)
-            out[d] = s->acc[(size_t)i * dim + d] * scale;
-    }
-}
-
-static void run_tile(const struct job *j, const struct tile *t, const struct cpu_thread *s)
+/* The tile's queries are in s. */
+static void attend_chunk(const struct job *j, const struct cpu_tile *t, const struct cpu_thread *s,
+                         uint32_t chunk, struct rz_attend_state out)
 {
     const struct rz_kv_pool *kv = j->a->kv;
-    load_tile(j, t, s);
-    struct rz_attend_args args = {.n_q = t->n * j->group,
-                                  .head_dim = kv->head_dim,
-                                  .q = s->q,
-                                  .q_stride = kv->head_dim,
-                                  .lo = s->lo,
-                                  .hi = s->hi,
-                                  .max = s->max,
-                                  .sum = s->sum,
-                                  .acc = s->acc,
-                                  .scores = s->scores};
-    uint32_t first_pos = t->seq->pos + t->first, end = first_pos + t->n;
-    uint32_t begin =
-        j->a->window && first_pos + 1 > j->a->window ? first_pos + 1 - j->a->window : 0;
-    for (uint32_t i = begin / RZ_KV_BLOCK_LEN; i * RZ_KV_BLOCK_LEN < end; i++) {
-        uint32_t base = i * RZ_KV_BLOCK_LEN;
-        set_limits(j, t, s, base);
-        args.n = rz_min_u32(RZ_KV_BLOCK_LEN, end - base);
-        args.k = kv_of(kv, t->seq->blocks[i], j->a->layer, 0, t->kv_head);
-        args.v = kv_of(kv, t->seq->blocks[i], j->a->layer, 1, t->kv_head);
-        j->c->k.attend[kernel_kv(kv)](&args);
+    const uint32_t first = chunk * RZ_ATTEND_BLOCKS;
+    const uint32_t n_blocks =
+        (t->seq->pos + t->first + t->n + RZ_KV_BLOCK - 1) / RZ_KV_BLOCK - first;
+    const void *k[RZ_ATTEND_BLOCKS + 1], *v[RZ_ATTEND_BLOCKS];
+    for (uint32_t b = 0; b <= RZ_ATTEND_BLOCKS; b++) {
+        uint32_t block = t->seq->blocks[first + rz_min_u32(b, n_blocks - 1)];
+        k[b] = kv_of(kv, block, j->a->layer, 0, t->kv_head);
+        if (b < RZ_ATTEND_BLOCKS)
+            v[b] = kv_of(kv, block, j->a->layer, 1, t->kv_head);
     }
-    store_tile(j, t, s);
+    set_limits(j, t, s, chunk * RZ_ATTEND_CHUNK);
+    const struct rz_attend_args args = {.n_q = n_rows(j, t),
+                                        .head_dim = kv->head_dim,
+                                        .q = s->q,
+                                        .k = k,
+                                        .v = v,
+                                        .next = k[RZ_ATTEND_BLOCKS],
+                                        .lo = s->lo,
+                                        .hi = s->hi,
+                                        .scores = s->scores,
+                                        .out = out};
+    j->c->k.attend[kernel_kv(kv)](&args);
 }
 
-/* Tiles are numbered through all sequences and kv heads and dealt out round robin: the later
- * tiles of a prompt see more positions, and so each thread gets a like share. */
-static void attention_part(void *ctx, unsigned i_thread, unsigned n_threads)
+static void merge(const struct job *j, const struct cpu_tile *t, const struct rz_attend_state *to,
+                  const struct rz_attend_state *chunk)
 {
-    const struct job *j = ctx;
+    j->c->k.attend_merge(to, chunk, n_rows(j, t), j->a->kv->head_dim);
+}
+
+static void store_tile(const struct job *j, const struct cpu_tile *t,
+                       const struct rz_attend_state *total)
+{
+    const uint32_t dim = j->a->kv->head_dim;
+    for (uint32_t i = 0; i < n_rows(j, t); i++) {
+        const float *acc = total->acc + (size_t)i * dim;
+        float *out = j->a->out + row_at(j, t, i);
+        float scale = 1 / total->sum[i];
+        for (uint32_t d = 0; d < dim; d++)
+            out[d] = acc[d] * scale;
+    }
+}
+
+/* A tile of the sequence: tokens from first on. */
+static struct cpu_tile make_tile(const struct job *j, const struct rz_seq_span *seq, uint32_t first,
+                                 uint32_t kv_head)
+{
+    struct cpu_tile t = {.seq = seq,
+                         .first = first,
+                         .n = rz_min_u32(j->tile_tokens, seq->n - first),
+                         .kv_head = kv_head};
+    uint32_t pos = seq->pos + first, begin = 0;
+    if (j->a->window && pos + 1 > j->a->window)
+        begin = pos + 1 - j->a->window;
+    t.chunk = begin / RZ_ATTEND_CHUNK;
+    t.chunk_end = (pos + t.n - 1) / RZ_ATTEND_CHUNK + 1;
+    return t;
+}
+
+static void run_tile(const struct job *j, const struct cpu_tile *t, const struct cpu_thread *s)
+{
+    load_queries(j, t, s);
+    for (uint32_t chunk = t->chunk; chunk < t->chunk_end; chunk++) {
+        const bool is_first = chunk == t->chunk;
+        attend_chunk(j, t, s, chunk, is_first ? s->total : s->chunk);
+        if (!is_first)
+            merge(j, t, &s->total, &s->chunk);
+    }
+    store_tile(j, t, &s->total);
+}
+
+/* Tiles are numbered through all sequences and kv heads; each thread takes the next. */
+static void whole_part(void *ctx, unsigned i_thread, unsigned n_threads)
+{
+    (void)n_threads;
+    struct job *j = ctx;
     const struct cpu_thread *scratch = &j->c->threads[i_thread];
-    uint32_t i_tile = 0;
+    uint32_t i_tile = 0, mine = __atomic_fetch_add(&j->next_tile, 1, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < j->batch->n_seqs; i++) {
         const struct rz_seq_span *seq = &j->batch->seqs[i];
         for (uint32_t first = 0; first < seq->n; first += j->tile_tokens) {
             for (uint32_t head = 0; head < j->a->kv->n_kv_heads; head++) {
-                if (i_tile++ % n_threads != i_thread)
+                if (i_tile++ != mine)
                     continue;
-                const struct tile t = {.seq = seq,
-                                       .first = first,
-                                       .n = rz_min_u32(j->tile_tokens, seq->n - first),
-                                       .kv_head = head};
+                const struct cpu_tile t = make_tile(j, seq, first, head);
                 run_tile(j, &t, scratch);
+                mine = __atomic_fetch_add(&j->next_tile, 1, __ATOMIC_RELAXED);
             }
+        }
+    }
+}
+
+/* The rows of a tile's total (i = 0) or of the i-th chunk of the round. */
+static struct rz_attend_state slot(const struct job *j, const struct cpu_tile *t, uint32_t i)
+{
+    const struct rz_attend_state *s = &j->c->split.slots;
+    size_t row = t->slot + (size_t)i * n_rows(j, t);
+    return (struct rz_attend_state){s->max + row, s->sum + row, s->acc + row * j->a->kv->head_dim};
+}
+
+/* All chunks of the tile's round are there. */
+static void finish_round(const struct job *j, const struct cpu_tile *t, uint32_t n)
+{
+    const struct rz_attend_state total = slot(j, t, 0);
+    for (uint32_t i = 1; i <= n; i++) {
+        const struct rz_attend_state chunk = slot(j, t, i);
+        merge(j, t, &total, &chunk);
+    }
+    if (t->chunk + n == t->chunk_end)
+        store_tile(j, t, &total);
+}
+
+static uint32_t round_of(const struct job *j, const struct cpu_tile *t)
+{
+    return rz_min_u32(t->chunk_end - t->chunk, j->round);
+}
+
+/* The round's chunks, tile by tile, in runs of like length; who ends a tile's round merges it. */
+static void split_part(void *ctx, unsigned i_thread, unsigned n_threads)
+{
+    const struct job *j = ctx;
+    const struct cpu_thread *scratch = &j->c->threads[i_thread];
+    uint32_t n_items = 0, begin, end;
+    for (uint32_t i = 0; i < j->n_tiles; i++)
+        n_items += round_of(j, &j->c->split.tiles[i]);
+    rz_pool_part(n_items, 1, i_thread, n_threads, &begin, &end);
+    uint32_t item = 0;
+    for (uint32_t i = 0; i < j->n_tiles && item < end; i++) {
+        struct cpu_tile *t = &j->c->split.tiles[i];
+        const uint32_t n = round_of(j, t), from = begin > item ? begin - item : 0;
+        const uint32_t to = rz_min_u32(end - item, n);
+        item += n;
+        if (from >= to)
+            continue;
+        load_queries(j, t, scratch);
+        for (uint32_t chunk = from; chunk < to; chunk++)
+            attend_chunk(j, t, scratch, t->chunk + chunk, slot(j, t, chunk + 1));
+        if (__atomic_sub_fetch(&t->n_left, to - from, __ATOMIC_ACQ_REL) == 0)
+            finish_round(j, t, n);
+    }
+}
+
+static void list_tiles(struct job *j)
+{
+    size_t rows = 0;
+    for (uint32_t i = 0; i < j->batch->n_seqs; i++) {
+        const struct rz_seq_span *seq = &j->batch->seqs[i];
+        for (uint32_t first = 0; first < seq->n; first += j->tile_tokens) {
+            for (uint32_t head = 0; head < j->a->kv->n_kv_heads; head++) {
+                struct cpu_tile *t = &j->c->split.tiles[j->n_tiles++];
+                *t = make_tile(j, seq, first, head);
+                rows += n_rows(j, t);
+            }
+        }
+    }
+    j->round = (uint32_t)rz_min_size(j->c->split.n_slots / rows, 1u << 20) - 1;
+    RZ_ASSERT(j->round >= 1);
+    for (uint32_t i = 0, row = 0; i < j->n_tiles; i++) {
+        struct cpu_tile *t = &j->c->split.tiles[i];
+        t->slot = row;
+        row += n_rows(j, t) * (j->round + 1);
+        memset(slot(j, t, 0).sum, 0, n_rows(j, t) * sizeof(float));
+    }
+}
+
+static void run_split(struct job *j)
+{
+    list_tiles(j);
+    for (bool more = true; more;) {
+        for (uint32_t i = 0; i < j->n_tiles; i++)
+            j->c->split.tiles[i].n_left = round_of(j, &j->c->split.tiles[i]);
+        rz_pool_run(j->c->pool, split_part, j);
+        more = false;
+        for (uint32_t i = 0; i < j->n_tiles; i++) {
+            struct cpu_tile *t = &j->c->split.tiles[i];
+            t->chunk += round_of(j, t);
+            more = more || t->chunk < t->chunk_end;
         }
     }
 }
@@ -140,25 +279,119 @@ void rz_cpu_attention(struct rz_backend *b, const struct rz_attention_args *a,
     struct job j = {.c = c, .a = a, .batch = batch, .group = a->n_heads / a->kv->n_kv_heads};
     RZ_ASSERT(j.group <= c->tile_rows);
     j.tile_tokens = c->tile_rows / j.group;
-    rz_pool_run(c->pool, attention_part, &j);
+    uint32_t n_tiles = 0;
+    for (uint32_t i = 0; i < batch->n_seqs; i++)
+        n_tiles += (batch->seqs[i].n + j.tile_tokens - 1) / j.tile_tokens;
+    if (b->n_threads > 1 && n_tiles * a->kv->n_kv_heads < SPLIT_TILES * b->n_threads)
+        run_split(&j);
+    else
+        rz_pool_run(c->pool, whole_part, &j);
+}
+
+struct store_job {
+    const struct cpu_backend *c;
+    const struct rz_kv_pool *kv;
+    uint32_t layer;
+    const float *k, *v;
+    const struct rz_batch *batch;
+};
+
+/* One position of a block of keys, [head_dim][position]. */
+static void scatter_key(const void *row, void *block, uint32_t pos, uint32_t head_dim, size_t elem)
+{
+    for (uint32_t d = 0; d < head_dim; d++)
+        memcpy((char *)block + rz_kv_key_at(d, pos) * elem, (const char *)row + d * elem, elem);
+}
+
+static void store_key(const struct store_job *j, const float *x, void *block, uint32_t pos)
+{
+    float row[512]; /* RZ_MAX_HEAD_DIM */
+    RZ_ASSERT(j->kv->head_dim <= RZ_ARRAY_LEN(row));
+    j->c->k.kv_store[kernel_kv(j->kv)](x, row, j->kv->head_dim);
+    if (j->kv->kv_type == RZ_F16)
+        scatter_key(row, block, pos, j->kv->head_dim, 2);
+    else
+        scatter_key(row, block, pos, j->kv->head_dim, 4);
+}
+
+static void store_value(const struct store_job *j, const float *x, void *block, uint32_t pos)
+{
+    const uint32_t dim = j->kv->head_dim;
+    const size_t elem = j->kv->kv_type == RZ_F16 ? 2 : 4;
+    for (uint32_t d = 0; d < dim; d += RZ_KV_GROUP) {
+        char *to = (char *)block + rz_kv_value_at(dim, d, pos) * elem;
+        j->c->k.kv_store[kernel_kv(j->kv)](x + d, to, rz_kv_group_width(dim, d));
+    }
+}
+
+/* Split by heads: positions next to each other share cache lines. */
+static void store_part(void *ctx, unsigned i_thread, unsigned n_threads)
+{
+    const struct store_job *j = ctx;
+    const uint32_t n_heads = j->kv->n_kv_heads;
+    uint32_t begin, end;
+    rz_pool_part(2 * n_heads, 1, i_thread, n_threads, &begin, &end);
+    for (uint32_t part = begin; part < end; part++) {
+        const uint32_t is_v = part / n_heads, head = part % n_heads;
+        for (uint32_t i = 0; i < j->batch->n_seqs; i++) {
+            const struct rz_seq_span *seq = &j->batch->seqs[i];
+            for (uint32_t t = 0; t < seq->n; t++) {
+                uint32_t pos = seq->pos + t;
+                char *block = kv_of(j->kv, seq->blocks[pos / RZ_KV_BLOCK], j->layer, is_v, head);
+                size_t from = ((size_t)(seq->first + t) * n_heads + head) * j->kv->head_dim;
+                if (is_v)
+                    store_value(j, j->v + from, block, pos % RZ_KV_BLOCK);
+                else
+                    store_key(j, j->k + from, block, pos % RZ_KV_BLOCK);
+            }
+        }
+    }
 }
 
 void rz_cpu_kv_store(struct rz_backend *b, const struct rz_kv_pool *kv, uint32_t layer,
                      const float *k, const float *v, const struct rz_batch *batch)
 {
-    const struct cpu_backend *c = cpu_of(b);
-    for (uint32_t i = 0; i < batch->n_seqs; i++) {
-        const struct rz_seq_span *seq = &batch->seqs[i];
-        for (uint32_t t = 0; t < seq->n; t++) {
-            uint32_t pos = seq->pos + t, block = seq->blocks[pos / RZ_KV_BLOCK_LEN];
-            size_t offset = pos % RZ_KV_BLOCK_LEN * position_bytes(kv);
-            for (uint32_t head = 0; head < kv->n_kv_heads; head++) {
-                size_t from = ((size_t)(seq->first + t) * kv->n_kv_heads + head) * kv->head_dim;
-                c->k.kv_store[kernel_kv(kv)](k + from, kv_of(kv, block, layer, 0, head) + offset,
-                                             kv->head_dim);
-                c->k.kv_store[kernel_kv(kv)](v + from, kv_of(kv, block, layer, 1, head) + offset,
-                                             kv->head_dim);
-            }
-        }
+    struct store_job j = {.c = cpu_of(b), .kv = kv, .layer = layer, .k = k, .v = v, .batch = batch};
+    if ((size_t)batch->n_tokens * kv->n_kv_heads * kv->head_dim < 1 << 12)
+        store_part(&j, 0, 1);
+    else
+        rz_pool_run(j.c->pool, store_part, &j);
+}
+
+/* Hands out cache-line aligned pieces; with base NULL it only counts. */
+static void *place(char *base, size_t *used, size_t n, size_t size)
+{
+    void *p = base ? base + *used : NULL;
+    *used += rz_align_up(n * size, 64);
+    return p;
+}
+
+static struct rz_attend_state place_state(char *base, size_t *used, size_t rows, uint32_t dim)
+{
+    struct rz_attend_state s;
+    s.max = place(base, used, rows, sizeof(float));
+    s.sum = place(base, used, rows, sizeof(float));
+    s.acc = place(base, used, rows * dim, sizeof(float));
+    return s;
+}
+
+size_t rz_cpu_attention_place(struct cpu_backend *c, char *base)
+{
+    const size_t rows = c->tile_rows, n_threads = c->base.n_threads;
+    const uint32_t dim = c->need.head_dim;
+    size_t used = 0;
+    struct cpu_thread none;
+    for (size_t i = 0; i < n_threads; i++) {
+        struct cpu_thread *t = base ? &c->threads[i] : &none;
+        t->q = place(base, &used, rows * RZ_ATTEND_STRIDE, sizeof(float));
+        t->scores = place(base, &used, rows * RZ_ATTEND_STRIDE, sizeof(float));
+        t->lo = place(base, &used, rows, sizeof(uint32_t));
+        t->hi = place(base, &used, rows, sizeof(uint32_t));
+        t->total = place_state(base, &used, rows, dim);
+        t->chunk = place_state(base, &used, rows, dim);
     }
+    c->split.tiles = place(base, &used, SPLIT_TILES * n_threads, sizeof *c->split.tiles);
+    c->split.n_slots = SLOTS_PER_ROW * n_threads * rows;
+    c->split.slots = place_state(base, &used, c->split.n_slots, dim);
+    return used;
 }

@@ -2,6 +2,7 @@
 #include "backend/cpu/cpu.h"
 
 #include "backend/cpu/memory.h"
+#include "backend/cpu/packed.h"
 #include "base/checked.h"
 #include "base/cpu.h"
 #include "base/fail.h"
@@ -17,11 +18,10 @@ static void cpu_copy(struct rz_backend *b, void *dst, const void *src, size_t by
     memcpy(dst, src, bytes);
 }
 
-/* Weights stay where the file is mapped. */
+/* Weights stay where the file is mapped until they are multiplied (packed.h). */
 static rz_status cpu_load(struct rz_backend *b, const rz_tensor *t, struct rz_weight *w,
                           rz_error *err)
 {
-    (void)b;
     RZ_ASSERT(t->n_dims >= 1 && t->n_dims <= 3);
     uint64_t n_cols = t->shape[t->n_dims - 1], n_rows = t->n_dims > 1 ? t->shape[t->n_dims - 2] : 1;
     uint64_t row_bytes;
@@ -34,7 +34,7 @@ static rz_status cpu_load(struct rz_backend *b, const rz_tensor *t, struct rz_we
                             .n_stack = t->n_dims == 3 ? (uint32_t)t->shape[0] : 1,
                             .row_bytes = row_bytes,
                             .data = t->data};
-    return RZ_OK;
+    return rz_cpu_weights_add(cpu_of(b), w, t->mapped, err);
 }
 
 static void cpu_embed(struct rz_backend *b, const struct rz_weight *table, const int32_t *ids,
@@ -230,6 +230,7 @@ void rz_backend_free(struct rz_backend **b)
         return;
     struct cpu_backend *c = cpu_of(*b);
     rz_cpu_release(*b, c->memory, c->memory_bytes);
+    rz_cpu_weights_free(&c->weights);
     rz_pool_free(&c->pool);
     free(c);
     *b = NULL;

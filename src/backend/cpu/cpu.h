@@ -9,20 +9,25 @@
 /* Quantized activations of up to max_tokens rows (rz_act's arrays, owned). */
 struct cpu_act {
     int8_t *q;
-    float *scale;
-    int16_t *sum;
+    struct rz_act_block *block;
+    uint16_t *bf16; /* tiles; NULL where no product is wide, and of a single row */
 };
 
 /* One thread's scratch: a single row of quantized activations, and a tile of attention. */
 struct cpu_thread {
     struct cpu_act row;
-    float *q;      /* [tile_rows][head_dim] scaled queries */
-    float *acc;    /* [tile_rows][head_dim] */
-    float *max;    /* [tile_rows] */
-    float *sum;    /* [tile_rows] */
-    uint32_t *lo;  /* [tile_rows] */
-    uint32_t *hi;  /* [tile_rows] */
-    float *scores; /* [RZ_KV_BLOCK_LEN] */
+    float *q;                            /* [tile_rows][RZ_ATTEND_STRIDE] scaled queries */
+    float *scores;                       /* [tile_rows][RZ_ATTEND_STRIDE] */
+    uint32_t *lo, *hi;                   /* [tile_rows] */
+    struct rz_attend_state total, chunk; /* of tile_rows rows */
+    uint8_t *strips; /* [strip_bytes]: strips of weights packed for one product */
+};
+
+/* Attention split over the cached positions: the tiles, and the results of their chunks. */
+struct cpu_split {
+    struct cpu_tile *tiles; /* a few per thread */
+    struct rz_attend_state slots;
+    size_t n_slots; /* rows */
 };
 
 /* Experts: routing of a step and the rows gathered for one expert. */
@@ -44,8 +49,12 @@ struct cpu_backend {
     uint32_t tile_rows;          /* query rows of an attention tile */
     struct cpu_act act;
     struct cpu_thread *threads;
+    struct cpu_split split;
     struct cpu_moe moe;
-    void *memory; /* owns all of the above */
+    struct cpu_weights *weights; /* packed copies (packed.h) */
+    size_t strip_bytes;          /* 0 where products do not need a thread's strips */
+    uint32_t step_rows; /* while experts run: the step's rows, which say if they are wide */
+    void *memory;       /* owns all of the above */
     size_t memory_bytes;
 };
 
@@ -54,13 +63,21 @@ static inline struct cpu_backend *cpu_of(struct rz_backend *b)
     return (struct cpu_backend *)b;
 }
 
-/* Rows of n columns as the act of a matmul: q, scale and sum from a (may be NULL for float types).
- */
+/* Rows of n columns as the act of a matmul: q and block from a (may be NULL for float types). */
 struct rz_act rz_cpu_act_view(const struct cpu_backend *c, const struct cpu_act *a, const float *x,
                               uint32_t n_rows, uint32_t n_cols);
 
+/* Elements between rows of q and of block: such that the same columns of many rows do not fall
+ * into the same few sets of the L1 cache. */
+size_t rz_cpu_q_stride(uint32_t n_cols);
+size_t rz_cpu_block_stride(uint32_t n_cols);
+/* Elements of 16 rows of bfloat16 tiles. */
+size_t rz_cpu_bf16_strip(uint32_t n_cols);
+
 void rz_cpu_matmul(struct rz_backend *b, const float *x, uint32_t n_rows,
                    const struct rz_linear *out, uint32_t n_out);
+/* Lays out the scratch of attention at base (NULL: only counts); returns its bytes. */
+size_t rz_cpu_attention_place(struct cpu_backend *c, char *base);
 void rz_cpu_attention(struct rz_backend *b, const struct rz_attention_args *a,
                       const struct rz_batch *batch);
 void rz_cpu_kv_store(struct rz_backend *b, const struct rz_kv_pool *kv, uint32_t layer,

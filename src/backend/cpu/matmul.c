@@ -1,47 +1,131 @@
 /* matmul.c - splits matrix products over threads by weight rows. Invariant: each output element is
- * computed whole by one kernel call, so results do not depend on the number of threads. */
-#include "backend/cpu/cpu.h"
-
+ * computed whole by one kernel call, so results do not depend on the number of threads.
+ * Products of many rows are wide where the kernels have that (rz_kernels.matmul_wide): the number
+ * of rows decides, not what is in them. */
+#include "backend/cpu/packed.h"
 #include "base/checked.h"
 #include "base/fail.h"
-
-/* Rows are dealt out in units that every kernel's tile height divides. */
-enum {
-    ROW_UNIT = 16
-};
+#include "kernels/pack.h"
 
 struct job {
     struct cpu_backend *c;
     const float *x;
     uint32_t n_rows, n_cols, n_out;
     const struct rz_linear *out;
+    bool wide;           /* where the weight's type can be */
+    bool quantize, bf16; /* forms of x that are needed */
 };
+
+size_t rz_cpu_q_stride(uint32_t n_cols)
+{
+    return rz_align_up(n_cols, 64) | 64;
+}
+
+size_t rz_cpu_block_stride(uint32_t n_cols)
+{
+    return rz_align_up(n_cols / RZ_ACT_BLOCK + 1, 4) | 2;
+}
 
 struct rz_act rz_cpu_act_view(const struct cpu_backend *c, const struct cpu_act *a, const float *x,
                               uint32_t n_rows, uint32_t n_cols)
 {
     (void)c;
-    size_t stride = rz_align_up(n_cols, 64);
     return (struct rz_act){.n_rows = n_rows,
                            .n_cols = n_cols,
                            .f32 = x,
                            .f32_stride = n_cols,
                            .q = a->q,
-                           .q_stride = stride,
-                           .scale = a->scale,
-                           .scale_stride = stride / RZ_ACT_BLOCK,
-                           .sum = a->sum,
-                           .sum_stride = stride / RZ_ACT_SUM};
+                           .q_stride = rz_cpu_q_stride(n_cols),
+                           .block = a->block,
+                           .block_stride = rz_cpu_block_stride(n_cols),
+                           .bf16 = a->bf16};
+}
+
+size_t rz_cpu_bf16_strip(uint32_t n_cols)
+{
+    return RZ_STRIP_ROWS * rz_align_up(n_cols, 32);
+}
+
+static bool is_wide(const struct job *j, rz_dtype type)
+{
+    return j->wide && j->c->k.matmul_wide[type];
 }
 
 static void quantize_rows(const struct job *j, const struct cpu_act *a, uint32_t begin,
                           uint32_t end)
 {
-    size_t stride = rz_align_up(j->n_cols, 64);
     for (size_t m = begin; m < end; m++)
-        j->c->k.quantize(j->x + m * j->n_cols, j->n_cols, a->q + m * stride,
-                         a->scale + m * (stride / RZ_ACT_BLOCK),
-                         a->sum + m * (stride / RZ_ACT_SUM));
+        j->c->k.quantize(j->x + m * j->n_cols, j->n_cols, a->q + m * rz_cpu_q_stride(j->n_cols),
+                         a->block + m * rz_cpu_block_stride(j->n_cols));
+}
+
+/* Where strips of a weight are packed: its packed matrix, or a place for a few of them. */
+struct pack_to {
+    uint8_t *to;
+    bool keep;
+    uint32_t rows;    /* at a time, whole strips */
+    rz_matmul_fn *fn; /* then multiplies them */
+};
+
+/* Of the file, packed before its pages are given back: rare beside the work, little beside a model.
+ */
+enum {
+    DROP_BYTES = 4 << 20
+};
+
+/* Rows args.row_begin ... of w, some strips packed and then multiplied. */
+static void multiply_packing(const struct rz_weight *w, struct rz_matmul_args args,
+                             const struct pack_to to)
+{
+    const uint32_t begin = args.row_begin, end = args.row_end;
+    uint32_t dropped = begin;
+    struct rz_matmul_args part = args;
+    part.row_begin = 0;
+    for (uint32_t r = begin; r < end; r += to.rows) {
+        const uint32_t n_rows = end - r < to.rows ? end - r : to.rows;
+        uint8_t *strips = to.keep ? to.to + r * args.w_row_bytes : to.to;
+        const struct rz_pack_args p = {.type = w->dtype,
+                                       .n_rows = w->n_rows - r,
+                                       .n_cols = w->n_cols,
+                                       .w = (const uint8_t *)w->data + r * w->row_bytes,
+                                       .w_row_bytes = w->row_bytes,
+                                       .packed = strips};
+        rz_pack_strips(&p, 0, (n_rows + RZ_STRIP_ROWS - 1) / RZ_STRIP_ROWS);
+        part.w = strips;
+        part.row_end = n_rows;
+        part.y = args.y + r;
+        part.bias = args.bias ? args.bias + r : NULL;
+        to.fn(&part);
+        if (to.keep && (r + n_rows - dropped) * w->row_bytes >= DROP_BYTES) {
+            rz_cpu_packed_drop(w, dropped, r + n_rows);
+            dropped = r + n_rows;
+        }
+    }
+}
+
+static void multiply_rows(const struct job *j, const struct rz_weight *w,
+                          struct rz_matmul_args *args, unsigned i_thread)
+{
+    const struct cpu_backend *c = j->c;
+    bool ready;
+    uint8_t *packed = rz_cpu_packed_data(w, &ready);
+    if (!c->k.matmul_packed[w->dtype]) {
+        c->k.matmul[w->dtype](args);
+        return;
+    }
+    const bool wide = is_wide(j, w->dtype);
+    const struct pack_to to = {.to = packed ? packed : c->threads[i_thread].strips,
+                               .keep = packed,
+                               .rows = wide ? RZ_WIDE_ROWS : RZ_STRIP_ROWS,
+                               .fn = wide ? c->k.matmul_wide[w->dtype]
+                                          : c->k.matmul_packed[w->dtype]};
+    args->w_row_bytes = rz_packed_row_bytes(w->dtype, w->n_cols);
+    if (packed && ready) {
+        args->w = packed;
+        to.fn(args);
+    } else {
+        multiply_packing(w, *args, to);
+    }
 }
 
 static void multiply(const struct job *j, const struct cpu_act *a, unsigned i_thread,
@@ -56,18 +140,27 @@ static void multiply(const struct job *j, const struct cpu_act *a, unsigned i_th
                                       .y = j->out[i].y,
                                       .y_stride = w->n_rows,
                                       .bias = j->out[i].bias};
-        rz_pool_part(w->n_rows, ROW_UNIT, i_thread, n_threads, &args.row_begin, &args.row_end);
+        rz_pool_part(w->n_rows, RZ_STRIP_ROWS, i_thread, n_threads, &args.row_begin, &args.row_end);
         if (args.row_begin < args.row_end)
-            j->c->k.matmul[w->dtype](&args);
+            multiply_rows(j, w, &args, i_thread);
     }
 }
 
-static void quantize_part(void *ctx, unsigned i_thread, unsigned n_threads)
+/* The forms of x: rows in strips of 16, so that both are split in the same way. */
+static void convert_part(void *ctx, unsigned i_thread, unsigned n_threads)
 {
     const struct job *j = ctx;
+    const struct cpu_act *a = &j->c->act;
+    const size_t strip = rz_cpu_bf16_strip(j->n_cols);
     uint32_t begin, end;
-    rz_pool_part(j->n_rows, 1, i_thread, n_threads, &begin, &end);
-    quantize_rows(j, &j->c->act, begin, end);
+    rz_pool_part(j->n_rows, j->bf16 ? RZ_STRIP_ROWS : 1, i_thread, n_threads, &begin, &end);
+    if (j->quantize)
+        quantize_rows(j, a, begin, end);
+    for (size_t m = begin; j->bf16 && m < end; m += RZ_STRIP_ROWS) {
+        const uint32_t n = end - m < RZ_STRIP_ROWS ? (uint32_t)(end - m) : RZ_STRIP_ROWS;
+        j->c->k.bf16_tiles(j->x + m * j->n_cols, j->n_cols, n, j->n_cols,
+                           a->bf16 + m / RZ_STRIP_ROWS * strip);
+    }
 }
 
 static void multiply_part(void *ctx, unsigned i_thread, unsigned n_threads)
@@ -92,16 +185,21 @@ void rz_cpu_matmul(struct rz_backend *b, const float *x, uint32_t n_rows,
     struct cpu_backend *c = cpu_of(b);
     struct job j = {
         .c = c, .x = x, .n_rows = n_rows, .n_cols = out[0].w->n_cols, .n_out = n_out, .out = out};
-    bool quantized = false;
+    const uint32_t deciding = n_rows > c->step_rows ? n_rows : c->step_rows;
+    j.wide = c->k.wide_from && deciding >= c->k.wide_from;
     for (uint32_t i = 0; i < n_out; i++) {
+        const rz_dtype type = out[i].w->dtype;
         RZ_ASSERT(out[i].w->n_cols == j.n_cols && j.n_cols <= c->need.max_cols);
-        quantized = quantized || c->k.quantized[out[i].w->dtype];
+        j.bf16 = j.bf16 || is_wide(&j, type);
+        j.quantize = j.quantize || (c->k.quantized[type] && !is_wide(&j, type));
     }
-    if (quantized && n_rows == 1) {
+    if (j.quantize && !j.bf16 && n_rows == 1) {
         rz_pool_run(c->pool, single_row_part, &j);
-        return;
+    } else {
+        if (j.quantize || j.bf16)
+            rz_pool_run(c->pool, convert_part, &j);
+        rz_pool_run(c->pool, multiply_part, &j);
     }
-    if (quantized)
-        rz_pool_run(c->pool, quantize_part, &j);
-    rz_pool_run(c->pool, multiply_part, &j);
+    for (uint32_t i = 0; i < n_out; i++)
+        rz_cpu_packed_done(out[i].w);
 }

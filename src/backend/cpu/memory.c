@@ -2,6 +2,7 @@
  * function: once to count, once to place. */
 #include "backend/cpu/memory.h"
 
+#include "backend/cpu/packed.h"
 #include "base/checked.h"
 #include "base/fail.h"
 
@@ -9,10 +10,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* Rows of a tile: enough to reuse a K block from L1, few enough that queries and sums stay there.
- */
+/* Query rows of an attention tile: so many that a chunk of K and V, read from L2 for every dozen of
+ * them, is seldom read from memory. */
 enum {
-    MIN_TILE_ROWS = 32
+    MIN_TILE_ROWS = 96
 };
 
 rz_status rz_cpu_alloc(struct rz_backend *b, size_t bytes, void **out, rz_error *err)
@@ -49,23 +50,14 @@ static void *place(struct layout *l, size_t n, size_t size)
 
 static void place_act(struct layout *l, struct cpu_act *a, size_t n_rows, size_t n_cols)
 {
-    size_t stride = rz_align_up(n_cols, 64);
-    a->q = place(l, n_rows * stride, 1);
-    a->scale = place(l, n_rows * (stride / RZ_ACT_BLOCK), sizeof(float));
-    a->sum = place(l, n_rows * (stride / RZ_ACT_SUM), sizeof(int16_t));
+    a->q = place(l, n_rows * rz_cpu_q_stride((uint32_t)n_cols), 1);
+    a->block = place(l, n_rows * rz_cpu_block_stride((uint32_t)n_cols), sizeof *a->block);
 }
 
 static void place_thread(struct layout *l, struct cpu_thread *t, const struct cpu_backend *c)
 {
-    size_t rows = c->tile_rows, dim = c->need.head_dim;
     place_act(l, &t->row, 1, c->need.max_cols);
-    t->q = place(l, rows * dim, sizeof(float));
-    t->acc = place(l, rows * dim, sizeof(float));
-    t->max = place(l, rows, sizeof(float));
-    t->sum = place(l, rows, sizeof(float));
-    t->lo = place(l, rows, sizeof(uint32_t));
-    t->hi = place(l, rows, sizeof(uint32_t));
-    t->scores = place(l, RZ_KV_BLOCK_LEN, sizeof(float));
+    t->strips = place(l, c->strip_bytes, 1);
 }
 
 static void place_moe(struct layout *l, struct cpu_moe *m, const struct rz_backend_need *need)
@@ -86,10 +78,15 @@ static size_t place_all(struct cpu_backend *c, char *base)
     struct layout l = {.base = base};
     c->threads = place(&l, c->base.n_threads, sizeof *c->threads);
     place_act(&l, &c->act, c->need.max_tokens, c->need.max_cols);
+    if (c->k.wide_from)
+        c->act.bf16 =
+            place(&l, (c->need.max_tokens + 15) / 16 * rz_cpu_bf16_strip(c->need.max_cols),
+                  sizeof *c->act.bf16);
     place_moe(&l, &c->moe, &c->need);
     struct cpu_thread none;
     for (unsigned i = 0; i < c->base.n_threads; i++)
         place_thread(&l, base ? &c->threads[i] : &none, c);
+    l.used += rz_cpu_attention_place(c, base ? base + l.used : NULL);
     return l.used;
 }
 
@@ -113,6 +110,7 @@ rz_status rz_cpu_reserve(struct rz_backend *b, const struct rz_backend_need *nee
     keep_larger(&have->n_ff_expert, need->n_ff_expert);
     keep_larger(&grown.tile_rows, MIN_TILE_ROWS);
     keep_larger(&grown.tile_rows, need->n_heads / need->n_kv_heads);
+    rz_cpu_weights_settle(&grown);
     grown.memory_bytes = place_all(&grown, NULL);
     RZ_TRY(rz_cpu_alloc(b, grown.memory_bytes, &grown.memory, err));
     place_all(&grown, grown.memory);

@@ -86,9 +86,9 @@ static void run_expert(struct rz_backend *b, const struct rz_moe_args *a, uint32
     const struct rz_weight down = slice(a->down, expert);
     const struct rz_linear in[2] = {{&gate, NULL, m->gate}, {&up, NULL, m->up}};
     const struct rz_linear out = {&down, NULL, m->down};
-    rz_cpu_matmul(b, m->x, n, in, 2);
+    b->ops->matmul(b, m->x, n, in, 2);
     b->ops->silu_mul(b, m->gate, m->up, (size_t)n * gate.n_rows);
-    rz_cpu_matmul(b, m->gate, n, &out, 1);
+    b->ops->matmul(b, m->gate, n, &out, 1);
     for (uint32_t i = 0; i < n; i++)
         c->k.add_scaled(a->y + (size_t)m->rows[i] * down.n_rows, m->down + (size_t)i * down.n_rows,
                         down.n_rows, m->row_weight[i]);
@@ -96,13 +96,15 @@ static void run_expert(struct rz_backend *b, const struct rz_moe_args *a, uint32
 
 void rz_cpu_moe(struct rz_backend *b, const struct rz_moe_args *a, uint32_t n_tokens)
 {
-    const struct cpu_backend *c = cpu_of(b);
+    struct cpu_backend *c = cpu_of(b);
     RZ_ASSERT(n_tokens <= c->need.max_tokens && a->n_experts_used <= c->need.n_experts_used);
     route(c, a, a->router, n_tokens);
     memset(a->y, 0, (size_t)n_tokens * a->down->n_rows * sizeof *a->y);
+    c->step_rows = n_tokens; /* not how many happened to choose the same expert */
     for (uint32_t e = 0; e < a->gate->n_stack; e++) {
         uint32_t n = gather_tokens(c, a, e, n_tokens);
         if (n)
             run_expert(b, a, e, n);
     }
+    c->step_rows = 0;
 }
