@@ -5,6 +5,10 @@
 
 #include "kernels/vec_avx2.h"
 
+enum {
+    DOT_TOKENS = 1 /* 16 registers do not hold the steps of more */
+};
+
 /* vpmaddubsw saturates at 32767, so the range of the codes decides how many of its sums of two
  * products may be added before they are widened: codes up to 31 give |sum| <= 2 * 31 * 127 = 7874,
  * four of which fit; up to 63, 16002, two of which fit. 8-bit weights are kept signed: |w| <= 128
@@ -31,6 +35,14 @@ RZ_INLINE vint vi_dot16(vint d, const vint code[4], const int8_t *x, int max_cod
         return _mm256_add_epi32(d, _mm256_madd_epi16(_mm256_add_epi16(part[0], part[2]), ones));
     d = _mm256_add_epi32(d, _mm256_madd_epi16(part[0], ones));
     return _mm256_add_epi32(d, _mm256_madd_epi16(part[2], ones));
+}
+
+RZ_INLINE void vi_dots16(vint *d, int n, const vint code[4], const int8_t *x, size_t x_stride,
+                         int max_code)
+{
+    RZ_UNROLL
+    for (int t = 0; t < n; t++)
+        d[t] = vi_dot16(d[t], code, x + (size_t)t * x_stride, max_code);
 }
 
 #endif

@@ -30,13 +30,19 @@ struct rz_act_block {
     int32_t unused;
 };
 
-static inline struct rz_act_block rz_act_block(float scale, int32_t sum_low, int32_t sum_high)
+/* Field by field: as a whole it would be put together on the stack, and reading that back stalls.
+ */
+static inline void rz_act_block_set(struct rz_act_block *b, float scale, int32_t sum_low,
+                                    int32_t sum_high)
 {
-    return (struct rz_act_block){.scale = scale,
-                                 .min_factor = scale * (float)(sum_low + sum_high),
-                                 .min_factor16 = {scale * (float)sum_low, scale * (float)sum_high},
-                                 .neg_sum = -(sum_low + sum_high),
-                                 .neg_sum16 = {-sum_low, -sum_high}};
+    b->scale = scale;
+    b->min_factor = scale * (float)(sum_low + sum_high);
+    b->min_factor16[0] = scale * (float)sum_low;
+    b->min_factor16[1] = scale * (float)sum_high;
+    b->neg_sum = -(sum_low + sum_high);
+    b->neg_sum16[0] = -sum_low;
+    b->neg_sum16[1] = -sum_high;
+    b->unused = 0;
 }
 
 /* Rows of activations, as a matmul takes them. f32 is always there; q and block only where the

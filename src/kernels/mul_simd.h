@@ -34,36 +34,60 @@ RZ_INLINE vint start_dot(const int32_t *neg_sum, const struct kind k)
     return k.shift < 0 ? vi_set1(0) : vi_sll(vi_bcast(neg_sum), (unsigned)k.shift);
 }
 
-/* 32 columns of one row of x. */
+/* 32 columns of some rows of x. */
 struct x_block {
     const int8_t *q;
     const struct rz_act_block *x;
+    size_t q_stride, x_stride;
 };
 
-/* y + what 32 columns of LANES rows give for one row of x; i: the block within the tile. */
-RZ_INLINE vflt mul_block(vflt y, const vint code[8], const struct factors *f, uint32_t i,
+RZ_INLINE const struct rz_act_block *x_row(const struct x_block b, int t)
+{
+    return b.x + (size_t)t * b.x_stride;
+}
+
+/* Adds to y what 32 columns of LANES rows give for n rows of x; i: the block within the tile. Step
+ * by step for all of them: each row's dots are one chain, and the scheduler of the CPU is too small
+ * to find the next row's behind it. */
+RZ_INLINE void mul_block(vflt *y, int n, const vint code[8], const struct factors *f, uint32_t i,
                          const struct x_block b, const struct kind k)
 {
-    const int8_t *q = b.q;
-    const struct rz_act_block *x = b.x;
-    vflt p;
-    if (k.per16) {
-        vint d0 = vi_dot16(start_dot(&x->neg_sum16[0], k), code, q, k.max_code);
-        vint d1 = vi_dot16(start_dot(&x->neg_sum16[1], k), code + 4, q + 16, k.max_code);
-        p = vf_mul(vf_from_int(d0), vf_load(f->scale[i][0]));
-        p = vf_fma(vf_from_int(d1), vf_load(f->scale[i][1]), p);
-    } else {
-        vint d = vi_dot16(start_dot(&x->neg_sum, k), code, q, k.max_code);
-        d = vi_dot16(d, code + 4, q + 16, k.max_code);
-        p = vf_mul(vf_from_int(d), vf_load(f->scale[i][0]));
+    const vflt scale0 = vf_load(f->scale[i][0]), scale1 = vf_load(f->scale[i][k.per16]);
+    vint d0[DOT_TOKENS], d1[DOT_TOKENS];
+    vflt p[DOT_TOKENS];
+    RZ_UNROLL
+    for (int t = 0; t < n; t++) {
+        const struct rz_act_block *x = x_row(b, t);
+        d0[t] = start_dot(k.per16 ? &x->neg_sum16[0] : &x->neg_sum, k);
+        if (k.per16)
+            d1[t] = start_dot(&x->neg_sum16[1], k);
     }
-    y = vf_fma(p, vf_set1(x->scale), y);
+    vi_dots16(d0, n, code, b.q, b.q_stride, k.max_code);
+    vi_dots16(k.per16 ? d1 : d0, n, code + 4, b.q + 16, b.q_stride, k.max_code);
+    RZ_UNROLL
+    for (int t = 0; t < n; t++)
+        p[t] = vf_mul(vf_from_int(d0[t]), scale0);
+    if (k.per16) {
+        RZ_UNROLL
+        for (int t = 0; t < n; t++)
+            p[t] = vf_fma(vf_from_int(d1[t]), scale1, p[t]);
+    }
+    RZ_UNROLL
+    for (int t = 0; t < n; t++)
+        y[t] = vf_fma(p[t], vf_set1(x_row(b, t)->scale), y[t]);
     if (!k.has_min)
-        return y;
-    if (!k.per16)
-        return vf_fnma(vf_load(f->min[i][0]), vf_set1(x->min_factor), y);
-    y = vf_fnma(vf_load(f->min[i][0]), vf_set1(x->min_factor16[0]), y);
-    return vf_fnma(vf_load(f->min[i][1]), vf_set1(x->min_factor16[1]), y);
+        return;
+    const vflt min0 = vf_load(f->min[i][0]), min1 = vf_load(f->min[i][k.per16]);
+    RZ_UNROLL
+    for (int t = 0; t < n; t++) {
+        const struct rz_act_block *x = x_row(b, t);
+        if (k.per16) {
+            y[t] = vf_fnma(min0, vf_set1(x->min_factor16[0]), y[t]);
+            y[t] = vf_fnma(min1, vf_set1(x->min_factor16[1]), y[t]);
+        } else {
+            y[t] = vf_fnma(min0, vf_set1(x->min_factor), y[t]);
+        }
+    }
 }
 
 RZ_INLINE void store_sums(const struct mul_args *a, int n, vflt y[HALVES][MAX_TOKENS])
@@ -110,10 +134,12 @@ RZ_INLINE void mul_strip(const struct mul_args *a, int n, const struct format *f
                 vint code[8];
                 f->codes(tile + f->codes_at + i * f->codes_bytes, h, code);
                 RZ_UNROLL
-                for (int t = 0; t < n; t++) {
+                for (int t = 0; t < n; t += DOT_TOKENS) {
                     const struct x_block x = {q + (size_t)t * a->q_stride,
-                                              a->block + (size_t)t * a->block_stride + b};
-                    y[h][t] = mul_block(y[h][t], code, &factors[h], i, x, f->kind);
+                                              a->block + (size_t)t * a->block_stride + b,
+                                              a->q_stride, a->block_stride};
+                    mul_block(y[h] + t, n - t < DOT_TOKENS ? n - t : DOT_TOKENS, code, &factors[h],
+                              i, x, f->kind);
                 }
             }
         }

@@ -29,7 +29,7 @@ struct factors {
 
 /* What the multiplication has to know of a format. */
 struct kind {
-    int max_code; /* bounds the integer sums, see vi_dot16 */
+    int max_code; /* bounds the integer sums, see vi_dots16 */
     int shift;    /* w = scale * (code - 2^shift); negative: w = scale * code */
     bool per16;   /* scales and mins are per 16 columns */
     bool has_min;

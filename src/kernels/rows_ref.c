@@ -25,7 +25,7 @@ static void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
         q[i] = zero ? 0 : (int8_t)nearbyintf(x[i] * inv);
         sum[i / 16] += q[i];
     }
-    *b = rz_act_block(zero ? nan : amax / 127, sum[0], sum[1]);
+    rz_act_block_set(b, zero ? nan : amax / 127, sum[0], sum[1]);
 }
 
 static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block)

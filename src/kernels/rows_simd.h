@@ -30,7 +30,7 @@ RZ_INLINE void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
     float amax = vf_hmax(amax_v), nan = vf_sum(nan_v);
     if (!(amax >= tiny_amax) || nan != 0) {
         memset(q, 0, RZ_ACT_BLOCK);
-        *b = rz_act_block(nan, 0, 0);
+        rz_act_block_set(b, nan, 0, 0);
         return;
     }
     const vflt inv = vf_set1(127 / amax);
@@ -50,7 +50,7 @@ RZ_INLINE void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
             s = vi_add(s, n[h * SUM_VECS + i]);
         sum[h] = vi_sum(s);
     }
-    *b = rz_act_block(amax / 127, sum[0], sum[1]);
+    rz_act_block_set(b, amax / 127, sum[0], sum[1]);
 }
 
 static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block)

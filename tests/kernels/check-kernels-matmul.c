@@ -87,7 +87,7 @@ static void make_x(struct check *c, struct matrix_case *m)
                 if (b * 32 + i < n)
                     f32[(size_t)t * n + b * 32 + i] = s * (float)v;
             }
-            block[t * n_blocks + b] = rz_act_block(s, sum[0], sum[1]);
+            rz_act_block_set(&block[t * n_blocks + b], s, sum[0], sum[1]);
         }
     }
     m->x = (struct rz_act){.n_rows = N_TOKENS,
