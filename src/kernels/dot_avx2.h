@@ -3,6 +3,7 @@
 #ifndef RZ_KERNELS_DOT_AVX2_H
 #define RZ_KERNELS_DOT_AVX2_H
 
+#include "kernels/kernels.h"
 #include "kernels/vec_avx2.h"
 
 enum {
@@ -37,12 +38,11 @@ RZ_INLINE vint vi_dot16(vint d, const vint code[4], const int8_t *x, int max_cod
     return _mm256_add_epi32(d, _mm256_madd_epi16(part[2], ones));
 }
 
-RZ_INLINE void vi_dots16(vint *d, int n, const vint code[4], const int8_t *x, size_t x_stride,
-                         int max_code)
+RZ_INLINE void vi_dots16(vint *d, int n, const vint code[4], const int8_t *x, int max_code)
 {
     RZ_UNROLL
     for (int t = 0; t < n; t++)
-        d[t] = vi_dot16(d[t], code, x + (size_t)t * x_stride, max_code);
+        d[t] = vi_dot16(d[t], code, x + t * RZ_ACT_BLOCK, max_code);
 }
 
 #endif

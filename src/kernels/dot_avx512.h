@@ -3,23 +3,23 @@
 #ifndef RZ_KERNELS_DOT_AVX512_H
 #define RZ_KERNELS_DOT_AVX512_H
 
+#include "kernels/kernels.h"
 #include "kernels/vec_avx512.h"
 
 enum {
     DOT_TOKENS = 4 /* rows of x whose dots are taken step by step */
 };
 
-/* Of n rows of x, x_stride apart: d[t] + the products of 16 columns' codes, unsigned bytes, with
+/* Of n rows of x, a block apart: d[t] + the products of 16 columns' codes, unsigned bytes, with
  * the 16 numbers of row t: exact (the sum of 4 products is below 2^18). */
-RZ_INLINE void vi_dots16(vint *d, int n, const vint code[4], const int8_t *x, size_t x_stride,
-                         int max_code)
+RZ_INLINE void vi_dots16(vint *d, int n, const vint code[4], const int8_t *x, int max_code)
 {
     (void)max_code;
     RZ_UNROLL
     for (int g = 0; g < 4; g++) {
         RZ_UNROLL
         for (int t = 0; t < n; t++)
-            d[t] = _mm512_dpbusd_epi32(d[t], code[g], vi_bcast(x + (size_t)t * x_stride + 4 * g));
+            d[t] = _mm512_dpbusd_epi32(d[t], code[g], vi_bcast(x + t * RZ_ACT_BLOCK + 4 * g));
     }
 }
 

@@ -47,19 +47,41 @@ static inline void rz_act_block_set(struct rz_act_block *b, float scale, int32_t
 
 /* Rows of activations, as a matmul takes them. f32 is always there; q and block only where the
  * weight's type wants quantized activations (rz_kernels.quantized[dtype]).
- * Strides are in elements; row m of q starts at q + m * q_stride, 64-byte aligned. */
+ * Quantized rows lie in tiles, so that a product of many rows reads them in one stream: tile_rows
+ * rows (a power of two) each, then of what is left over the largest powers of two that fit. A tile
+ * of n rows from row m on is [n_cols / 32][n] blocks of 32 columns, from q + m * n_cols and block +
+ * m * n_cols / 32: see rz_act_at. */
 struct rz_act {
     uint32_t n_rows, n_cols;
     const float *f32; /* [n_rows][f32_stride] */
     size_t f32_stride;
-    const int8_t *q; /* [n_rows][q_stride], in -127 ... 127 */
-    size_t q_stride;
-    const struct rz_act_block *block; /* [n_rows][block_stride], one per 32 columns */
-    size_t block_stride;
+    const int8_t *q; /* in -127 ... 127, 64-byte aligned */
+    const struct rz_act_block *block;
+    uint32_t tile_rows; /* rz_kernels.tile_rows */
     /* [n_rows / 16][n_cols / 32] tiles of [16][32], both numbers rounded up, zeros where x ends,
      * 64-byte aligned: only for wide products. */
     const uint16_t *bf16;
 };
+
+/* Where a row is among the tiles: its first block is number `first` of the rows' blocks, the next
+ * ones are `step` on. */
+struct rz_act_place {
+    size_t first;
+    uint32_t step;
+};
+
+/* Of row m of n_rows, each of n_blocks blocks. */
+static inline struct rz_act_place rz_act_at(uint32_t m, uint32_t n_rows, uint32_t n_blocks,
+                                            uint32_t tile_rows)
+{
+    uint32_t begin = m / tile_rows * tile_rows, n = tile_rows;
+    while (n > n_rows - begin || m >= begin + n) {
+        if (n <= n_rows - begin)
+            begin += n;
+        n /= 2;
+    }
+    return (struct rz_act_place){(size_t)begin * n_blocks + (m - begin), n};
+}
 
 /* y[m][row] = bias[row] + sum over columns of w[row][col] * x[m][col], for row_begin <= row <
  * row_end and all rows m of x. */
@@ -124,11 +146,13 @@ struct rz_kernels {
     void (*bf16_tiles)(const float *x, size_t x_stride, uint32_t n_rows, uint32_t n_cols,
                        uint16_t *tiles);
     bool quantized[RZ_N_DTYPES]; /* matmul reads x->q and x->block rather than x->f32 */
-    /* One row, n columns (a multiple of 32): scale = max|x| / 127 per block, q = x * (127 / max|x|)
-     * rounded to nearest even; the same bits at every level. A block whose max|x| is below 2^-119
-     * counts as zeros (scale 0, q 0). NaN or infinity in x gives a NaN scale, so that it reaches
-     * the logits and is reported there. */
-    void (*quantize)(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block);
+    uint32_t tile_rows;          /* of rz_act */
+    /* One row, to blocks that are step apart (1: one after the other), n columns (a multiple of
+     * 32): scale = max|x| / 127 per block, q = x * (127 / max|x|) rounded to nearest even; the same
+     * bits at every level. A block whose max|x| is below 2^-119 counts as zeros (scale 0, q 0). NaN
+     * or infinity in x gives a NaN scale, so that it reaches the logits and is reported there. */
+    void (*quantize)(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block,
+                     uint32_t step);
     rz_attend_fn *attend[RZ_N_KV_TYPES];
     /* Adds a chunk's result to that of the chunks before it, n rows; a row of to without positions
      * becomes the chunk's, bit for bit. */

@@ -23,15 +23,17 @@ static void store_row(const struct rz_matmul_args *a, uint32_t row, uint32_t m, 
 static double dot_block(const struct rz_int_block *b, uint32_t len, const struct rz_act *x,
                         uint32_t m, uint32_t col)
 {
-    const int8_t *q = x->q + m * x->q_stride + col;
-    const struct rz_act_block *xb = x->block + m * x->block_stride + col / RZ_ACT_BLOCK;
+    const struct rz_act_place at = rz_act_at(m, x->n_rows, x->n_cols / RZ_ACT_BLOCK, x->tile_rows);
     double total = 0;
     for (uint32_t g = 0; g < len / 16; g++) {
+        const size_t block = at.first + (size_t)at.step * (col / RZ_ACT_BLOCK + g / 2);
+        const struct rz_act_block *xb = x->block + block;
+        const int8_t *q = x->q + block * RZ_ACT_BLOCK + 16 * (g % 2);
         int32_t dot = 0;
         for (uint32_t i = 0; i < 16; i++)
-            dot += b->q[16 * g + i] * q[16 * g + i];
-        double w = (double)b->scale[g] * dot - (double)b->min[g] * -xb[g / 2].neg_sum16[g % 2];
-        total += w * (double)xb[g / 2].scale;
+            dot += b->q[16 * g + i] * q[i];
+        double w = (double)b->scale[g] * dot - (double)b->min[g] * -xb->neg_sum16[g % 2];
+        total += w * (double)xb->scale;
     }
     return total;
 }
@@ -167,6 +169,7 @@ void rz_kernels_matmul_ref(struct rz_kernels *k)
         [RZ_Q3_K] = matmul_q3_k, [RZ_Q4_K] = matmul_q4_k,     [RZ_Q5_K] = matmul_q5_k,
         [RZ_Q6_K] = matmul_q6_k, [RZ_IQ4_NL] = matmul_iq4_nl, [RZ_IQ4_XS] = matmul_iq4_xs,
     };
+    k->tile_rows = 1;
     for (int i = 0; i < RZ_N_DTYPES; i++) {
         k->matmul[i] = slots[i];
         k->quantized[i] = rz_dtype_info((rz_dtype)i)->unpack != NULL;

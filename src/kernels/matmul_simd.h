@@ -14,7 +14,7 @@ enum {
     STRIP_GROUP_BYTES = 256 << 10 /* strips worked on together: a quarter of a small L2 */
 };
 
-/* How many of n rows of x the next pass over a strip takes. */
+/* How many of n rows of x the next pass over a strip takes: a tile of rz_act. */
 RZ_INLINE uint32_t pass_tokens(uint32_t n)
 {
     for (uint32_t p = MAX_TOKENS; p > 1; p /= 2) {
@@ -59,10 +59,8 @@ RZ_INLINE void matmul_strips(const struct rz_matmul_args *a, const struct format
                 const struct mul_args m = {
                     .strip = (const uint8_t *)a->w + r / RZ_STRIP_ROWS * strip_bytes,
                     .n_blocks = x->n_cols / RZ_ACT_BLOCK,
-                    .q = x->q + t * x->q_stride,
-                    .block = x->block + t * x->block_stride,
-                    .q_stride = x->q_stride,
-                    .block_stride = x->block_stride,
+                    .q = x->q + (size_t)t * x->n_cols,
+                    .block = x->block + (size_t)t * (x->n_cols / RZ_ACT_BLOCK),
                     .y = a->y + t * a->y_stride + r,
                     .y_stride = a->y_stride,
                     .n_rows = end - r < RZ_STRIP_ROWS ? end - r : RZ_STRIP_ROWS,
@@ -136,6 +134,7 @@ static void matmul_iq4_xs(const struct rz_matmul_args *a)
 
 RZ_INLINE void set_matmul_quantized(struct rz_kernels *k)
 {
+    k->tile_rows = MAX_TOKENS;
     k->matmul_packed[RZ_Q4_0] = matmul_q4_0;
     k->matmul_packed[RZ_Q4_1] = matmul_q4_1;
     k->matmul_packed[RZ_Q5_0] = matmul_q5_0;

@@ -20,9 +20,8 @@
 struct mul_args {
     const uint8_t *strip;
     uint32_t n_blocks; /* of 32 columns */
-    const int8_t *q;
+    const int8_t *q;   /* x's tile (rz_act), the length of which is the number of rows */
     const struct rz_act_block *block;
-    size_t q_stride, block_stride;
     float *y; /* [token][y_stride], 16 rows of which n_rows are written */
     size_t y_stride;
     uint32_t n_rows;
@@ -36,34 +35,30 @@ RZ_INLINE vint start_dot(const int32_t *neg_sum, const struct kind k)
 
 /* 32 columns of some rows of x. */
 struct x_block {
-    const int8_t *q;
-    const struct rz_act_block *x;
-    size_t q_stride, x_stride;
+    const int8_t *q;              /* [n][32] */
+    const struct rz_act_block *x; /* [n] */
+    int n;
 };
 
-RZ_INLINE const struct rz_act_block *x_row(const struct x_block b, int t)
-{
-    return b.x + (size_t)t * b.x_stride;
-}
-
-/* Adds to y what 32 columns of LANES rows give for n rows of x; i: the block within the tile. Step
- * by step for all of them: each row's dots are one chain, and the scheduler of the CPU is too small
- * to find the next row's behind it. */
-RZ_INLINE void mul_block(vflt *y, int n, const vint code[8], const struct factors *f, uint32_t i,
+/* Adds to y what 32 columns of LANES rows give for some rows of x; i: the block within the tile.
+ * Step by step for all of them: each row's dots are one chain, and the scheduler of the CPU is too
+ * small to find the next row's behind it. */
+RZ_INLINE void mul_block(vflt *y, const vint code[8], const struct factors *f, uint32_t i,
                          const struct x_block b, const struct kind k)
 {
+    const int n = b.n;
     const vflt scale0 = vf_load(f->scale[i][0]), scale1 = vf_load(f->scale[i][k.per16]);
     vint d0[DOT_TOKENS], d1[DOT_TOKENS];
     vflt p[DOT_TOKENS];
     RZ_UNROLL
     for (int t = 0; t < n; t++) {
-        const struct rz_act_block *x = x_row(b, t);
+        const struct rz_act_block *x = &b.x[t];
         d0[t] = start_dot(k.per16 ? &x->neg_sum16[0] : &x->neg_sum, k);
         if (k.per16)
             d1[t] = start_dot(&x->neg_sum16[1], k);
     }
-    vi_dots16(d0, n, code, b.q, b.q_stride, k.max_code);
-    vi_dots16(k.per16 ? d1 : d0, n, code + 4, b.q + 16, b.q_stride, k.max_code);
+    vi_dots16(d0, n, code, b.q, k.max_code);
+    vi_dots16(k.per16 ? d1 : d0, n, code + 4, b.q + 16, k.max_code);
     RZ_UNROLL
     for (int t = 0; t < n; t++)
         p[t] = vf_mul(vf_from_int(d0[t]), scale0);
@@ -74,13 +69,13 @@ RZ_INLINE void mul_block(vflt *y, int n, const vint code[8], const struct factor
     }
     RZ_UNROLL
     for (int t = 0; t < n; t++)
-        y[t] = vf_fma(p[t], vf_set1(x_row(b, t)->scale), y[t]);
+        y[t] = vf_fma(p[t], vf_set1(b.x[t].scale), y[t]);
     if (!k.has_min)
         return;
     const vflt min0 = vf_load(f->min[i][0]), min1 = vf_load(f->min[i][k.per16]);
     RZ_UNROLL
     for (int t = 0; t < n; t++) {
-        const struct rz_act_block *x = x_row(b, t);
+        const struct rz_act_block *x = &b.x[t];
         if (k.per16) {
             y[t] = vf_fnma(min0, vf_set1(x->min_factor16[0]), y[t]);
             y[t] = vf_fnma(min1, vf_set1(x->min_factor16[1]), y[t]);
@@ -107,7 +102,7 @@ RZ_INLINE void store_sums(const struct mul_args *a, int n, vflt y[HALVES][MAX_TO
     }
 }
 
-/* n rows of x, at most MAX_TOKENS, n constant. */
+/* A tile of n rows of x, at most MAX_TOKENS, n constant. */
 RZ_INLINE void mul_strip(const struct mul_args *a, int n, const struct format *f)
 {
     vflt y[HALVES][MAX_TOKENS];
@@ -126,7 +121,7 @@ RZ_INLINE void mul_strip(const struct mul_args *a, int n, const struct format *f
         for (int h = 0; h < HALVES; h++)
             f->factors(tile, h, &factors[h]);
         for (uint32_t i = 0; i < f->block_len / 32; i++, b++) {
-            const int8_t *q = a->q + 32 * (size_t)b;
+            const int8_t *q = a->q + (size_t)b * n * RZ_ACT_BLOCK;
             if (f->block_len > 32)
                 ask_ahead(tile + i * (f->tile_bytes / 8), f->tile_bytes / 8);
             RZ_UNROLL
@@ -135,11 +130,9 @@ RZ_INLINE void mul_strip(const struct mul_args *a, int n, const struct format *f
                 f->codes(tile + f->codes_at + i * f->codes_bytes, h, code);
                 RZ_UNROLL
                 for (int t = 0; t < n; t += DOT_TOKENS) {
-                    const struct x_block x = {q + (size_t)t * a->q_stride,
-                                              a->block + (size_t)t * a->block_stride + b,
-                                              a->q_stride, a->block_stride};
-                    mul_block(y[h] + t, n - t < DOT_TOKENS ? n - t : DOT_TOKENS, code, &factors[h],
-                              i, x, f->kind);
+                    const struct x_block x = {q + t * RZ_ACT_BLOCK, a->block + (size_t)b * n + t,
+                                              n - t < DOT_TOKENS ? n - t : DOT_TOKENS};
+                    mul_block(y[h] + t, code, &factors[h], i, x, f->kind);
                 }
             }
         }

@@ -229,10 +229,9 @@ static void pack_q4_k(const struct source *s, uint8_t *to)
 {
     struct words v[8];
     to = put_factors_q4_k(to, s);
-    for (int b = 0; b < 8; b++) {
-        if (b % 2 == 0)
-            load_words(s, 16 + 16 * (size_t)b, v, 8);
-        to = put_nibbles(to, v, b % 2 * 4);
+    for (size_t b = 0; b < 8; b += 2) {
+        load_words(s, 16 + 16 * b, v, 8);
+        to = put_nibbles(put_nibbles(to, v, 0), v, 4);
     }
 }
 
@@ -241,11 +240,10 @@ static void pack_q5_k(const struct source *s, uint8_t *to)
     struct words h[8], v[8];
     to = put_factors_q4_k(to, s);
     load_words(s, 16, h, 8);
-    for (int b = 0; b < 8; b++) {
-        if (b % 2 == 0)
-            load_words(s, 48 + 16 * (size_t)b, v, 8);
-        to = put_bits(to, h, b);
-        to = put_nibbles(to, v, b % 2 * 4);
+    for (int b = 0; b < 8; b += 2) {
+        load_words(s, 48 + 16 * (size_t)b, v, 8);
+        to = put_nibbles(put_bits(to, h, b), v, 0);
+        to = put_nibbles(put_bits(to, h, b + 1), v, 4);
     }
 }
 
@@ -254,13 +252,13 @@ static void pack_q6_k(const struct source *s, uint8_t *to)
     struct words low[16], high[8];
     to = put_halves(to, s, 208);
     to = put_bytes(to, s, 192, 16);
-    for (int b = 0; b < 8; b++) {
-        if (b % 4 == 0) {
-            load_words(s, 16 * (size_t)b, low, 16);
-            load_words(s, 128 + 8 * (size_t)b, high, 8);
+    for (size_t half = 0; half < 2; half++) {
+        load_words(s, 64 * half, low, 16);
+        load_words(s, 128 + 32 * half, high, 8);
+        for (int b = 0; b < 4; b++) {
+            to = put_pairs(to, high, 2 * b);
+            to = put_nibbles(to, low + b % 2 * 8, b / 2 * 4);
         }
-        to = put_pairs(to, high, b % 4 * 2);
-        to = put_nibbles(to, low + b % 2 * 8, b % 4 / 2 * 4);
     }
 }
 

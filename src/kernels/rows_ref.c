@@ -28,10 +28,13 @@ static void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
     rz_act_block_set(b, zero ? nan : amax / 127, sum[0], sum[1]);
 }
 
-static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block)
+static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block,
+                     uint32_t step)
 {
-    for (uint32_t i = 0; i < n; i += RZ_ACT_BLOCK)
-        quantize_block(x + i, q + i, block + i / RZ_ACT_BLOCK);
+    for (uint32_t b = 0; b < n / RZ_ACT_BLOCK; b++) {
+        const size_t at = (size_t)b * step;
+        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, q + at * RZ_ACT_BLOCK, block + at);
+    }
 }
 
 static void kv_store_f32(const float *x, void *out, uint32_t n)

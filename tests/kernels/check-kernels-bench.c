@@ -73,7 +73,8 @@ static void bench_matmul(struct bench *b, const struct rz_kernels *k, rz_dtype t
     size_t row_bytes = N_COLS / info->block_len * info->block_bytes;
     rz_matmul_fn *fn = scalar ? k->matmul[type] : k->matmul_packed[type];
     uint32_t n_rows = (uint32_t)(WEIGHT_BYTES / row_bytes) / (scalar ? 16 : 1);
-    struct rz_act x = b->x;
+    struct rz_act x = b->x; /* the numbers are random: any tiling will do */
+    x.tile_rows = k->tile_rows;
     struct rz_matmul_args a = {
         .w = b->weights, .w_row_bytes = row_bytes, .row_end = n_rows, .x = &x, .y = b->y};
     a.y_stride = n_rows;
@@ -108,7 +109,7 @@ static void bench_rows(const struct rz_kernels *k, float *x, float *y, void *scr
             for (int i = 0; i < 20; i++) {
                 switch (op) {
                 case 0:
-                    k->quantize(x, N, scratch, (struct rz_act_block *)scratch + 1024);
+                    k->quantize(x, N, scratch, (struct rz_act_block *)scratch + 1024, 1);
                     break;
                 case 1:
                     k->rms_norm(x, y, scratch, N, 1e-6f);
@@ -146,7 +147,7 @@ static void bench_attend(const struct rz_kernels *k, float *data, uint32_t n_q)
         CHUNKS = 8
     };
     float *q = data, *scores = q + 64 * RZ_ATTEND_STRIDE, *acc = scores + 64 * RZ_ATTEND_STRIDE;
-    float max[64], sum[64];
+    float max[64] = {0}, sum[64] = {0};
     uint32_t lo[64] = {0}, hi[64];
     for (int i = 0; i < 64; i++)
         hi[i] = RZ_ATTEND_CHUNK;
@@ -222,16 +223,11 @@ void bench_kernels(const char *filter, const char *only_level)
         f32[i] = ck_normal(&b.c);
     for (size_t i = 0; i < WEIGHT_BYTES / 4; i++)
         b.y[i] = 0.01f * (float)(i % 101);
-    ref.quantize(f32, (uint32_t)x_elems, q, block);
+    ref.quantize(f32, (uint32_t)x_elems, q, block, 1);
     /* Bytes of 0x11: finite in every format, so that no result is slow for being NaN. */
     memset(b.weights, 0x11, WEIGHT_BYTES);
-    b.x = (struct rz_act){.n_cols = N_COLS,
-                          .f32 = f32,
-                          .f32_stride = N_COLS,
-                          .q = q,
-                          .q_stride = N_COLS,
-                          .block = block,
-                          .block_stride = N_COLS / 32};
+    b.x =
+        (struct rz_act){.n_cols = N_COLS, .f32 = f32, .f32_stride = N_COLS, .q = q, .block = block};
     printf("read bandwidth, one thread: %.2f GB/s\n", read_bandwidth(b.weights, WEIGHT_BYTES));
     ck_each_level(bench_level, &b);
     free(f32);

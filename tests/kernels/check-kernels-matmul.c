@@ -39,7 +39,7 @@ struct matrix_case {
     uint32_t n_cols;
     enum ck_weights w_kind;
     enum x_kind x_kind;
-    struct rz_act x;
+    struct rz_act x; /* tile_rows 1: row after row */
     struct ck_buf w, packed, q, block, f32;
     size_t row_bytes, packed_row_bytes;
     float bias[N_ROWS];
@@ -95,9 +95,45 @@ static void make_x(struct check *c, struct matrix_case *m)
                            .f32 = f32,
                            .f32_stride = n,
                            .q = q,
-                           .q_stride = (size_t)n_blocks * 32,
                            .block = block,
-                           .block_stride = n_blocks};
+                           .tile_rows = 1};
+}
+
+/* The first n rows of m->x in tiles, exactly sized. */
+struct tiled {
+    struct rz_act x;
+    struct ck_buf q, block;
+};
+
+static struct tiled tile_x(const struct matrix_case *m, uint32_t n, uint32_t tile_rows)
+{
+    const size_t n_blocks = (m->n_cols + 31) / 32;
+    struct tiled t = {.x = m->x};
+    t.q = ck_alloc(n * n_blocks * 32, 64);
+    t.block = ck_alloc(n * n_blocks * sizeof(struct rz_act_block), 4);
+    int8_t *q = t.q.data;
+    struct rz_act_block *block = t.block.data;
+    for (uint32_t begin = 0, size = tile_rows; begin < n; begin += size) {
+        while (size > n - begin)
+            size /= 2;
+        for (uint32_t b = 0; b < n_blocks; b++) {
+            for (uint32_t i = begin; i < begin + size; i++, q += 32) {
+                memcpy(q, m->x.q + (i * n_blocks + b) * 32, 32);
+                *block++ = m->x.block[i * n_blocks + b];
+            }
+        }
+    }
+    t.x.n_rows = n;
+    t.x.q = t.q.data;
+    t.x.block = t.block.data;
+    t.x.tile_rows = tile_rows;
+    return t;
+}
+
+static void free_tiled(struct tiled *t)
+{
+    ck_free(&t->q);
+    ck_free(&t->block);
 }
 
 /* The row's weights, and the magnitudes that rounding errors are relative to. */
@@ -127,8 +163,8 @@ static double x_at(const struct matrix_case *m, uint32_t t, uint32_t col, bool q
 {
     if (!quantized)
         return (double)m->x.f32[t * m->x.f32_stride + col];
-    return (double)m->x.block[t * m->x.block_stride + col / 32].scale *
-           m->x.q[t * m->x.q_stride + col];
+    const size_t block = (size_t)t * ((m->n_cols + 31) / 32) + col / 32;
+    return (double)m->x.block[block].scale * m->x.q[block * 32 + col % 32];
 }
 
 static void make_want(const struct check *c, struct matrix_case *m)
@@ -167,7 +203,10 @@ static void check_same_bits(struct check *c, const char *name, const struct matr
     if (!c->below.matmul_packed[m->type])
         return;
     a.y = y;
+    struct tiled t = tile_x(m, N_TOKENS, c->below.tile_rows);
+    a.x = &t.x;
     c->below.matmul_packed[m->type](&a);
+    free_tiled(&t);
     for (uint32_t i = 0; i < N_TOKENS * N_ROWS; i++) {
         float full = m->full[i];
         bool same = rz_f32_bits(y[i]) == rz_f32_bits(full) || (isnan(y[i]) && isnan(full));
@@ -194,14 +233,16 @@ static struct ck_buf pack(const struct matrix_case *m, uint32_t n_rows)
 static void check_full(struct check *c, const char *name, struct matrix_case *m)
 {
     bool packed = c->now.matmul_packed[m->type] != NULL;
+    struct tiled x = tile_x(m, N_TOKENS, c->now.tile_rows);
     struct rz_matmul_args a = {.w = packed ? m->packed.data : m->w.data,
                                .w_row_bytes = packed ? m->packed_row_bytes : m->row_bytes,
                                .row_end = N_ROWS,
-                               .x = &m->x,
+                               .x = &x.x,
                                .y = m->full,
                                .y_stride = N_ROWS,
                                .bias = m->bias};
     slot(&c->now, m->type)(&a);
+    free_tiled(&x);
     check_same_bits(c, name, m, a);
     for (uint32_t t = 0; t < N_TOKENS; t++) {
         for (uint32_t r = 0; r < N_ROWS; r++) {
@@ -227,13 +268,12 @@ static void check_part(struct check *c, const char *name, struct matrix_case *m,
     if (!packed)
         memcpy(w.data, m->w.data, w.bytes);
     memcpy(bias.data, m->bias, bias.bytes);
-    struct rz_act x = m->x;
-    x.n_rows = n;
+    struct tiled x = tile_x(m, n, c->now.tile_rows);
     struct rz_matmul_args a = {.w = w.data,
                                .w_row_bytes = packed ? m->packed_row_bytes : m->row_bytes,
                                .row_begin = begin,
                                .row_end = end,
-                               .x = &x,
+                               .x = &x.x,
                                .y = y.data,
                                .y_stride = N_ROWS,
                                .bias = bias.data};
@@ -250,6 +290,7 @@ static void check_part(struct check *c, const char *name, struct matrix_case *m,
             break;
     }
     ck_expect(c, ck_intact(&y) && ck_intact(&w), "%s wrote outside of y", name);
+    free_tiled(&x);
     ck_free(&w);
     ck_free(&y);
     ck_free(&bias);

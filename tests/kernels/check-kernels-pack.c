@@ -103,7 +103,7 @@ static void factors_at(rz_dtype type, const uint8_t *t, uint32_t row, uint32_t g
         out[1] = second * (float)six_at(t + 64, 8 + g / 2, row);
         break;
     case RZ_Q6_K:
-        scale = (int8_t)t[32 + 16 * g + row];
+        scale = (t[32 + 16 * g + row] ^ 128) - 128; /* of two's complement */
         break;
     case RZ_IQ4_XS:
         high = (t[32 + 2 * row] | t[33 + 2 * row] << 8) >> (g / 2 * 2) & 3;

@@ -42,14 +42,14 @@ bool ck_expect(struct check *c, bool ok, const char *format, ...)
     c->n_checks++;
     if (ok)
         return true;
-    if (c->n_failed++ < 20) {
-        va_list args;
-        va_start(args, format);
-        printf("FAILED %s: ", c->level);
-        vprintf(format, args);
-        printf(" (--seed %llu)\n", (unsigned long long)c->seed);
-        va_end(args);
-    }
+    if (c->n_failed++ >= 20)
+        return false;
+    va_list args;
+    va_start(args, format);
+    printf("FAILED %s: ", c->level);
+    vprintf(format, args);
+    printf(" (--seed %llu)\n", (unsigned long long)c->seed);
+    va_end(args);
     return false;
 }
 

@@ -69,8 +69,6 @@ struct rz_act rz_cpu_act_view(const struct cpu_backend *c, const struct cpu_act 
 
 /* Elements between rows of q and of block: such that the same columns of many rows do not fall
  * into the same few sets of the L1 cache. */
-size_t rz_cpu_q_stride(uint32_t n_cols);
-size_t rz_cpu_block_stride(uint32_t n_cols);
 /* Elements of 16 rows of bfloat16 tiles. */
 size_t rz_cpu_bf16_strip(uint32_t n_cols);
 

@@ -16,28 +16,16 @@ struct job {
     bool quantize, bf16; /* forms of x that are needed */
 };
 
-size_t rz_cpu_q_stride(uint32_t n_cols)
-{
-    return rz_align_up(n_cols, 64) | 64;
-}
-
-size_t rz_cpu_block_stride(uint32_t n_cols)
-{
-    return rz_align_up(n_cols / RZ_ACT_BLOCK + 1, 4) | 2;
-}
-
 struct rz_act rz_cpu_act_view(const struct cpu_backend *c, const struct cpu_act *a, const float *x,
                               uint32_t n_rows, uint32_t n_cols)
 {
-    (void)c;
     return (struct rz_act){.n_rows = n_rows,
                            .n_cols = n_cols,
                            .f32 = x,
                            .f32_stride = n_cols,
                            .q = a->q,
-                           .q_stride = rz_cpu_q_stride(n_cols),
                            .block = a->block,
-                           .block_stride = rz_cpu_block_stride(n_cols),
+                           .tile_rows = c->k.tile_rows,
                            .bf16 = a->bf16};
 }
 
@@ -54,9 +42,13 @@ static bool is_wide(const struct job *j, rz_dtype type)
 static void quantize_rows(const struct job *j, const struct cpu_act *a, uint32_t begin,
                           uint32_t end)
 {
-    for (size_t m = begin; m < end; m++)
-        j->c->k.quantize(j->x + m * j->n_cols, j->n_cols, a->q + m * rz_cpu_q_stride(j->n_cols),
-                         a->block + m * rz_cpu_block_stride(j->n_cols));
+    const struct rz_kernels *k = &j->c->k;
+    for (uint32_t m = begin; m < end; m++) {
+        const struct rz_act_place at =
+            rz_act_at(m, j->n_rows, j->n_cols / RZ_ACT_BLOCK, k->tile_rows);
+        k->quantize(j->x + (size_t)m * j->n_cols, j->n_cols, a->q + at.first * RZ_ACT_BLOCK,
+                    a->block + at.first, at.step);
+    }
 }
 
 /* Where strips of a weight are packed: its packed matrix, or a place for a few of them. */

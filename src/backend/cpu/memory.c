@@ -50,8 +50,9 @@ static void *place(struct layout *l, size_t n, size_t size)
 
 static void place_act(struct layout *l, struct cpu_act *a, size_t n_rows, size_t n_cols)
 {
-    a->q = place(l, n_rows * rz_cpu_q_stride((uint32_t)n_cols), 1);
-    a->block = place(l, n_rows * rz_cpu_block_stride((uint32_t)n_cols), sizeof *a->block);
+    const size_t n_blocks = n_rows * ((n_cols + RZ_ACT_BLOCK - 1) / RZ_ACT_BLOCK);
+    a->q = place(l, n_blocks, RZ_ACT_BLOCK);
+    a->block = place(l, n_blocks, sizeof *a->block);
 }
 
 static void place_thread(struct layout *l, struct cpu_thread *t, const struct cpu_backend *c)
