@@ -15,7 +15,7 @@
 
 enum {
     MAX_ANSWER = 16 << 20,
-    MAX_ARGV = 24,
+    MAX_ARGV = 24 + 2 * BENCH_MAX_LIST,
     LIST_TEXT = 256
 };
 
@@ -124,6 +124,12 @@ static void list_text(char text[LIST_TEXT], const struct bench_list *list)
     }
 }
 
+/* ik_llama.cpp has no -d, but generates after a prompt, without counting its time: -gp depth,n. */
+static bool knows_pairs(const struct bench_baseline *b)
+{
+    return strcmp(b->name, "ik-llama-cpp") == 0;
+}
+
 static rz_status ask(const struct bench_job *j, const struct bench_baseline *b, uint32_t depth,
                      struct rz_buf *out, rz_error *err)
 {
@@ -132,10 +138,21 @@ static rz_status ask(const struct bench_job *j, const struct bench_baseline *b, 
     list_text(gen, &j->gen);
     snprintf(threads, sizeof threads, "%u", rz_model_get_info(j->l.model)->n_threads);
     snprintf(at, sizeof at, "%u", depth);
-    const char *argv[MAX_ARGV] = {b->path, "-m", j->l.path, "-p", prompt, "-n",   gen, "-t",
-                                  threads, "-r", "1",       "-o", "json", "-ngl", "0"};
-    size_t n = 15;
-    if (depth) { /* older versions know no depth */
+    const char *argv[MAX_ARGV] = {b->path, "-m", j->l.path, "-t",   threads, "-r",
+                                  "1",     "-o", "json",    "-ngl", "0"};
+    size_t n = 11;
+    const bool pairs = depth && knows_pairs(b);
+    argv[n++] = "-p";
+    argv[n++] = pairs ? "0" : prompt;
+    argv[n++] = "-n";
+    argv[n++] = pairs ? "0" : gen;
+    char pair[BENCH_MAX_LIST][32];
+    for (size_t i = 0; pairs && i < j->gen.n; i++) {
+        snprintf(pair[i], sizeof pair[i], "%u,%u", depth, j->gen.item[i]);
+        argv[n++] = "-gp";
+        argv[n++] = pair[i];
+    }
+    if (depth && !pairs) { /* older versions know no depth */
         argv[n++] = "-d";
         argv[n++] = at;
     }
@@ -155,6 +172,10 @@ static void take(struct bench_job *j, const json_t *entry, const size_t at[2], u
     json_int_t prompt = json_integer_value(json_object_get(entry, "n_prompt"));
     json_int_t gen = json_integer_value(json_object_get(entry, "n_gen"));
     json_int_t theirs = json_integer_value(json_object_get(entry, "n_depth"));
+    if (depth && knows_pairs(&j->baseline[at[0]]) && gen) {
+        theirs = prompt;
+        prompt = 0;
+    }
     double rate = json_number_value(json_object_get(entry, "avg_ts"));
     for (size_t i = 0; i < j->n_cases; i++) {
         struct bench_case *c = &j->cases[i];
@@ -167,6 +188,8 @@ static void take(struct bench_job *j, const json_t *entry, const size_t at[2], u
 static rz_status run_program_once(struct bench_job *j, uint32_t depth, const size_t at[2],
                                   rz_error *err)
 {
+    if (depth && knows_pairs(&j->baseline[at[0]]) && j->gen.n == 0)
+        return RZ_OK; /* nothing that it can measure */
     struct rz_buf out;
     rz_buf_init(&out, MAX_ANSWER);
     rz_status status = ask(j, &j->baseline[at[0]], depth, &out, err);

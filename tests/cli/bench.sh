@@ -94,13 +94,29 @@ json 'all(abs(r["baselines"][0]["ratio"]["median"] * 10 / r["tokens_per_s"]["med
     for r in d["results"] if r["batch"] == 1)'
 json '[r["baselines"][0]["ratio"] for r in d["results"] if r["batch"] == 2] == [None]'
 same "$(wc -l <"$dir/calls" | tr -d ' ')" 6 'the runs of the baseline'
-same "$(head -n 1 "$dir/calls")" "-m $demo -p 8 -n 2 -t 1 -r 1 -o json -ngl 0" 'its arguments'
-same "$(tail -n 1 "$dir/calls")" "-m $demo -p 8 -n 2 -t 1 -r 1 -o json -ngl 0 -d 16" \
+same "$(head -n 1 "$dir/calls")" "-m $demo -t 1 -r 1 -o json -ngl 0 -p 8 -n 2" 'its arguments'
+same "$(tail -n 1 "$dir/calls")" "-m $demo -t 1 -r 1 -o json -ngl 0 -p 8 -n 2 -d 16" \
     'its arguments at a depth'
 run 0 bench demo -p 8 -n 2 -r 1 -w 0 -q --baseline "llama-cpp=$dir/llama-bench" \
     --csv "$dir/figures.csv"
 out_has 'times as fast'
 same "$(awk -F, '{ print NF }' "$dir/figures.csv" | sort -u)" 21 'the columns with a baseline'
+# ik_llama.cpp has no -d: decoding at a depth is asked for in its own way, prefill there is not.
+cat >"$dir/ik-bench" <<'EOF'
+#!/bin/sh
+printf '%s\n' "$*" >>"${0%/*}/ik-calls"
+case "$*" in
+*-gp*) printf '[{"n_prompt": 16, "n_gen": 2, "test": "tg2@pp16", "avg_ts": 10.0}]' ;;
+*) printf '[{"n_prompt": 8, "n_gen": 0, "avg_ts": 10.0}, {"n_prompt": 0, "n_gen": 2, "avg_ts": 10.0}]' ;;
+esac
+EOF
+chmod +x "$dir/ik-bench"
+run 0 bench demo -p 8 -n 2 -d 0,16 -r 2 -w 0 -q -t 1 --json --baseline "ik-llama-cpp=$dir/ik-bench"
+json '[(r["baselines"][0]["tokens_per_s"] or {}).get("median") for r in d["results"]] ==
+    [10, 10, None, 10]'
+same "$(tail -n 1 "$dir/ik-calls")" "-m $demo -t 1 -r 1 -o json -ngl 0 -p 0 -n 0 -gp 16,2" \
+    'the arguments for a depth'
+run 0 bench demo -p 8 -n 0 -d 16 -r 1 -w 0 -q -t 1 --baseline "ik-llama-cpp=$dir/ik-bench"
 printf '#!/bin/sh\necho hello\n' >"$dir/llama-bench"
 run 4 bench demo -p 8 -n 2 -r 1 -w 0 -q --baseline "llama-cpp=$dir/llama-bench"
 err_has 'JSON array'
