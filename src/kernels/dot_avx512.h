@@ -10,13 +10,13 @@ enum {
     DOT_TOKENS = 4 /* rows of x whose dots are taken step by step */
 };
 
-/* Of n rows of x, a block apart: d[t] + the products of 16 columns' codes, unsigned bytes, with
- * the 16 numbers of row t: exact (the sum of 4 products is below 2^18). */
-RZ_INLINE void vi_dots16(vint *d, int n, const vint code[4], const int8_t *x, int max_code)
+/* Of n rows of x, a block apart: d[t] + the products of n_codes * 4 columns' codes, unsigned bytes,
+ * with the numbers at row t: exact (the sum of 4 products is below 2^18). */
+RZ_INLINE void vi_dots(vint *d, int n, const vint *code, int n_codes, const int8_t *x, int max_code)
 {
     (void)max_code;
     RZ_UNROLL
-    for (int g = 0; g < 4; g++) {
+    for (int g = 0; g < n_codes; g++) {
         RZ_UNROLL
         for (int t = 0; t < n; t++)
             d[t] = _mm512_dpbusd_epi32(d[t], code[g], vi_bcast(x + t * RZ_ACT_BLOCK + 4 * g));

@@ -57,8 +57,12 @@ RZ_INLINE void mul_block(vflt *y, const vint code[8], const struct factors *f, u
         if (k.per16)
             d1[t] = start_dot(&x->neg_sum16[1], k);
     }
-    vi_dots16(d0, n, code, b.q, k.max_code);
-    vi_dots16(k.per16 ? d1 : d0, n, code + 4, b.q + 16, k.max_code);
+    if (k.per16) {
+        vi_dots(d0, n, code, 4, b.q, k.max_code);
+        vi_dots(d1, n, code + 4, 4, b.q + 16, k.max_code);
+    } else {
+        vi_dots(d0, n, code, 8, b.q, k.max_code);
+    }
     RZ_UNROLL
     for (int t = 0; t < n; t++)
         p[t] = vf_mul(vf_from_int(d0[t]), scale0);
@@ -85,47 +89,46 @@ RZ_INLINE void mul_block(vflt *y, const vint code[8], const struct factors *f, u
     }
 }
 
-RZ_INLINE void store_sums(const struct mul_args *a, int n, vflt y[HALVES][MAX_TOKENS])
+RZ_INLINE void store_sums(const struct mul_args *a, int n, int h, vflt *y)
 {
+    const uint32_t first = (uint32_t)(h * LANES);
+    if (first >= a->n_rows)
+        return;
+    const uint32_t n_rows = a->n_rows - first;
     RZ_UNROLL
-    for (int h = 0; h < HALVES; h++) {
-        const uint32_t first = (uint32_t)(h * LANES);
-        if (first >= a->n_rows)
-            return;
-        const uint32_t n_rows = a->n_rows - first;
-        RZ_UNROLL
-        for (int t = 0; t < n; t++) {
-            if (a->bias)
-                y[h][t] = vf_add(y[h][t], vf_loadn(a->bias + first, n_rows));
-            vf_storen(a->y + (size_t)t * a->y_stride + first, y[h][t], n_rows);
-        }
+    for (int t = 0; t < n; t++) {
+        if (a->bias)
+            y[t] = vf_add(y[t], vf_loadn(a->bias + first, n_rows));
+        vf_storen(a->y + (size_t)t * a->y_stride + first, y[t], n_rows);
     }
 }
 
-/* A tile of n rows of x, at most MAX_TOKENS, n constant. */
-RZ_INLINE void mul_strip(const struct mul_args *a, int n, const struct format *f)
+/* Halves begin ... end - 1 of the strip's rows times a tile of n rows of x, at most MAX_TOKENS, all
+ * constant. */
+RZ_INLINE void mul_halves(const struct mul_args *a, int n, const struct format *f, int begin,
+                          int end)
 {
     vflt y[HALVES][MAX_TOKENS];
     struct factors factors[HALVES];
     const uint8_t *tile = a->strip;
     RZ_UNROLL
-    for (int h = 0; h < HALVES; h++) {
+    for (int h = begin; h < end; h++) {
         RZ_UNROLL
         for (int t = 0; t < n; t++)
             y[h][t] = vf_set1(0);
     }
     for (uint32_t b = 0; b < a->n_blocks; tile += f->tile_bytes) {
-        if (f->block_len == 32)
+        if (f->block_len == 32 && begin == 0)
             ask_ahead(tile, f->tile_bytes);
         RZ_UNROLL
-        for (int h = 0; h < HALVES; h++)
+        for (int h = begin; h < end; h++)
             f->factors(tile, h, &factors[h]);
         for (uint32_t i = 0; i < f->block_len / 32; i++, b++) {
             const int8_t *q = a->q + (size_t)b * n * RZ_ACT_BLOCK;
-            if (f->block_len > 32)
+            if (f->block_len > 32 && begin == 0)
                 ask_ahead(tile + i * (f->tile_bytes / 8), f->tile_bytes / 8);
             RZ_UNROLL
-            for (int h = 0; h < HALVES; h++) {
+            for (int h = begin; h < end; h++) {
                 vint code[8];
                 f->codes(tile + f->codes_at + i * f->codes_bytes, h, code);
                 RZ_UNROLL
@@ -137,7 +140,22 @@ RZ_INLINE void mul_strip(const struct mul_args *a, int n, const struct format *f
             }
         }
     }
-    store_sums(a, n, y);
+    RZ_UNROLL
+    for (int h = begin; h < end; h++)
+        store_sums(a, n, h, y[h]);
+}
+
+/* A tile of n rows of x. With few registers one half of the strip's rows after the other: the
+ * second time it comes from the cache; a single row is bound by memory and takes both at once. */
+RZ_INLINE void mul_strip(const struct mul_args *a, int n, const struct format *f)
+{
+    if (n == 1) {
+        mul_halves(a, n, f, 0, HALVES);
+        return;
+    }
+    RZ_UNROLL
+    for (int h = 0; h < HALVES; h++)
+        mul_halves(a, n, f, h, h + 1);
 }
 
 #endif

@@ -29,7 +29,7 @@ struct factors {
 
 /* What the multiplication has to know of a format. */
 struct kind {
-    int max_code; /* bounds the integer sums, see vi_dots16 */
+    int max_code; /* bounds the integer sums, see vi_dots */
     int shift;    /* w = scale * (code - 2^shift); negative: w = scale * code */
     bool per16;   /* scales and mins are per 16 columns */
     bool has_min;
@@ -150,10 +150,10 @@ RZ_INLINE struct kind kind_sym(int max, int shift, bool per16)
     return (struct kind){.max_code = max, .shift = shift, .per16 = per16};
 }
 
-/* w = scale * code - min. */
-RZ_INLINE struct kind kind_min(bool per16)
+/* w = scale * code - min, codes up to max. */
+RZ_INLINE struct kind kind_min(int max, bool per16)
 {
-    return (struct kind){.max_code = 31, .shift = -1, .per16 = per16, .has_min = true};
+    return (struct kind){.max_code = max, .shift = -1, .per16 = per16, .has_min = true};
 }
 
 #endif

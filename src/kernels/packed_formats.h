@@ -7,12 +7,12 @@
 
 RZ_INLINE struct format format_q4_0(void)
 {
-    return (struct format){factors_d, codes_nibbles, 32, 288, 32, 256, kind_sym(31, 3, false)};
+    return (struct format){factors_d, codes_nibbles, 32, 288, 32, 256, kind_sym(15, 3, false)};
 }
 
 RZ_INLINE struct format format_q4_1(void)
 {
-    return (struct format){factors_dm, codes_nibbles, 32, 320, 64, 256, kind_min(false)};
+    return (struct format){factors_dm, codes_nibbles, 32, 320, 64, 256, kind_min(15, false)};
 }
 
 RZ_INLINE struct format format_q5_0(void)
@@ -22,7 +22,7 @@ RZ_INLINE struct format format_q5_0(void)
 
 RZ_INLINE struct format format_q5_1(void)
 {
-    return (struct format){factors_dm, codes_5bit, 32, 384, 64, 320, kind_min(false)};
+    return (struct format){factors_dm, codes_5bit, 32, 384, 64, 320, kind_min(31, false)};
 }
 
 RZ_INLINE struct format format_q8_0(void)
@@ -33,22 +33,22 @@ RZ_INLINE struct format format_q8_0(void)
 
 RZ_INLINE struct format format_q2_k(void)
 {
-    return (struct format){factors_q2_k, codes_pairs, 256, 1344, 320, 128, kind_min(true)};
+    return (struct format){factors_q2_k, codes_pairs, 256, 1344, 320, 128, kind_min(3, true)};
 }
 
 RZ_INLINE struct format format_q3_k(void)
 {
-    return (struct format){factors_q3_k, codes_q3_k, 256, 1760, 224, 192, kind_sym(31, 2, true)};
+    return (struct format){factors_q3_k, codes_q3_k, 256, 1760, 224, 192, kind_sym(7, 2, true)};
 }
 
 RZ_INLINE struct format format_q4_k(void)
 {
-    return (struct format){factors_q4_k, codes_nibbles, 256, 2304, 256, 256, kind_min(false)};
+    return (struct format){factors_q4_k, codes_nibbles, 256, 2304, 256, 256, kind_min(15, false)};
 }
 
 RZ_INLINE struct format format_q5_k(void)
 {
-    return (struct format){factors_q4_k, codes_5bit, 256, 2816, 256, 320, kind_min(false)};
+    return (struct format){factors_q4_k, codes_5bit, 256, 2816, 256, 320, kind_min(31, false)};
 }
 
 RZ_INLINE struct format format_q6_k(void)

@@ -13,7 +13,7 @@
 
 enum {
     LANES = 8,
-    MAX_TOKENS = 4
+    MAX_TOKENS = 8
 };
 typedef __m256i vint;
 typedef __m256 vflt;
