@@ -1,7 +1,7 @@
 # Libraries of the distribution, found by pkg-config. Required: utf8proc (case and character
 # classes in chat templates), jansson (JSON), zlib (CRC-32), lz4 and zstd (compressed .apr files),
 # OpenSSL's libcrypto (SHA-256). Optional: libedit (line editing in `apr chat`), cairo (charts as
-# PNG), libcurl (`apr pull`). Tests also need cmocka, and libmicrohttpd for a local model hub.
+# PNG), libcurl (`apr pull`). Tests also need cmocka.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(RZ_UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
@@ -13,7 +13,6 @@ pkg_check_modules(RZ_LIBEDIT IMPORTED_TARGET libedit)
 pkg_check_modules(RZ_CAIRO IMPORTED_TARGET cairo)
 if(RZ_BUILD_TESTS)
     pkg_check_modules(RZ_CMOCKA REQUIRED IMPORTED_TARGET cmocka)
-    pkg_check_modules(RZ_MICROHTTPD IMPORTED_TARGET libmicrohttpd)
 endif()
 
 add_library(rz_libraries INTERFACE)

@@ -20,14 +20,23 @@ typedef struct rz_convert_progress {
     uint64_t done_bytes, total_bytes; /* of the source's weights */
 } rz_convert_progress;
 
+/* Matrices in the layout that products read (docs/packed.md), so that nothing is rearranged when
+ * the model is loaded; .apr only. The layout is the same for all CPUs. */
+typedef enum rz_packing {
+    RZ_PACK_NONE,
+    RZ_PACK_ALSO, /* beside the plain rows: twice the size, and other readers see a plain file */
+    RZ_PACK_ONLY  /* in place of them; a matrix that has no whole strips of 16 rows stays plain */
+} rz_packing;
+
 typedef struct rz_convert_options {
     const char *format;      /* "gguf", "safetensors", "apr"; NULL: by the path's ending */
     const char *type;        /* a type or a mix ("q8_0", "q4_k_m"); NULL or "keep": as they are */
     const char *imatrix;     /* path of an importance matrix; NULL: none */
     const char *compression; /* "none", "lz4", "zstd" (.apr only); NULL: none */
-    uint64_t shard_bytes;    /* SafeTensors: begin another file above this; 0: one file */
-    uint32_t n_threads;      /* 1 to 256; 0: one per CPU this process may use */
-    bool overwrite;          /* replace what has the path already */
+    rz_packing packing;
+    uint64_t shard_bytes; /* SafeTensors: begin another file above this; 0: one file */
+    uint32_t n_threads;   /* 1 to 256; 0: one per CPU this process may use */
+    bool overwrite;       /* replace what has the path already */
     /* Called after every few MiB, on the calling thread; false stops with RZ_ECANCEL. */
     bool (*progress)(void *ctx, const rz_convert_progress *progress);
     void *progress_ctx;
@@ -53,6 +62,9 @@ typedef struct rz_convert_report {
     uint32_t n_threads;
     bool requantized; /* a block type was encoded from another block type: errors add up */
 } rz_convert_report;
+
+/* The packed layout and its version: who keeps packed files needs new ones when it changes. */
+RZ_API const char *rz_packed_layout(void);
 
 /* format NULL, type NULL, threads 0, nothing else. */
 RZ_API rz_convert_options rz_convert_options_default(void);
@@ -102,7 +114,8 @@ typedef struct rz_compare_options {
 } rz_compare_options;
 
 /* Compares tensors by name. Where the two orders of llama's Q and K rows differ, b's rows are
- * taken in a's order. Errors: RZ_ENOMEM, RZ_ECANCEL. */
+ * taken in a's order. worst and rmse are infinite where a value is not finite in one file only.
+ * Errors: those of rz_tensor_scan_new and rz_tensor_scan_diff_in, RZ_ECANCEL. */
 RZ_API RZ_MUST_USE rz_status rz_compare(const rz_file *a, const rz_file *b,
                                         const rz_compare_options *options,
                                         rz_compare_report **report, rz_error *err);

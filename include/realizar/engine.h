@@ -24,8 +24,8 @@ typedef struct rz_engine_options {
     uint32_t max_sessions; /* sessions at a time; KV memory is reserved for all, and touched only
                             * as it is used */
     uint32_t n_batch;      /* most tokens of one forward; longer feeds run in parts */
-    rz_dtype kv_type; /* RZ_F32, RZ_F16; RZ_N_DTYPES: F32 for a model whose weights are all floats,
-                         else F16 */
+    rz_dtype kv_type; /* RZ_F32, RZ_F16 or RZ_Q8_0 (8 bits: 53 % of F16's memory); RZ_N_DTYPES: F32
+                         for a model whose weights are all floats, else F16 */
 } rz_engine_options;
 
 /* n_ctx 0, max_sessions 1, n_batch 512, kv_type RZ_N_DTYPES. */

@@ -66,9 +66,11 @@ typedef struct rz_tensor {
     rz_dtype dtype;
     uint32_t n_dims;
     uint64_t shape[RZ_MAX_DIMS];
-    const void *data; /* borrowed, mostly from the mapping; alignment at least 1 */
-    bool mapped;      /* data lies in a read-only mapping of a file: its pages can be dropped from
-                         memory and come back by themselves */
+    const void *data;   /* borrowed, mostly from the mapping; alignment at least 1 */
+    const void *packed; /* the same weights in the layout that products read (docs/packed.md), where
+                           the file has them so; else NULL */
+    bool mapped;        /* data lies in a read-only mapping of a file: its pages can be dropped from
+                           memory and come back by themselves */
     size_t n_bytes;
     uint64_t file_offset; /* of data in its file, for messages; 0: computed by the reader */
 } rz_tensor;

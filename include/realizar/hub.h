@@ -100,11 +100,11 @@ typedef enum rz_hub_format {
 RZ_API const char *rz_hub_format_name(rz_hub_format format); /* "GGUF" */
 
 typedef struct rz_hub_file {
-    const char *name;   /* in the repository */
-    const char *path;   /* where it lies, or will lie */
-    uint64_t n_bytes;   /* RZ_HUB_SIZE_UNKNOWN: not told */
-    uint64_t n_present; /* bytes that are here, complete or not */
-    bool present;
+    const char *name;               /* in the repository */
+    const char *path;               /* where it lies, or will lie */
+    uint64_t n_bytes;               /* RZ_HUB_SIZE_UNKNOWN: not told */
+    uint64_t n_present;             /* bytes that are here, complete or not */
+    bool present, unverified;       /* unverified: it came without a hash to compare it with */
     char sha256[RZ_HUB_SHA256_MAX]; /* "": not told */
 } rz_hub_file;
 

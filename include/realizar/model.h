@@ -70,6 +70,8 @@ typedef struct rz_model_info {
 } rz_model_info;
 
 RZ_API const rz_model_info *rz_model_get_info(const rz_model *model);
+/* Its tensors have data NULL where the file holds a matrix only packed (rz_tensor.packed); who
+ * reads weights opens the file with rz_file_open. */
 RZ_API const rz_file *rz_model_get_file(const rz_model *model);
 RZ_API const rz_tokenizer *rz_model_get_tokenizer(const rz_model *model);
 /* NULL for a base model without a chat template. */

@@ -52,8 +52,11 @@ typedef struct rz_tensor_diff {
     uint64_t count;          /* pairs */
     uint64_t n_equal_bits;   /* pairs of equal float32 bit patterns */
     bool identical;          /* n_equal_bits == count */
+    bool same_bytes;         /* of one type and stored alike (never told of a transpose) */
     uint64_t n_not_finite_a; /* elements that are NaN or infinite */
     uint64_t n_not_finite_b;
+    uint64_t n_odd;     /* pairs of different bits that are not both finite */
+    uint64_t first_odd; /* index of the first in a; count if there is none */
     uint64_t n_finite_pairs;
     double max_abs;      /* largest |a - b| */
     uint64_t max_at;     /* its first index in a, row-major; count if there are no pairs */
@@ -82,6 +85,18 @@ RZ_API RZ_MUST_USE rz_status rz_tensor_scan_stats(rz_tensor_scan *scan, const rz
 RZ_API RZ_MUST_USE rz_status rz_tensor_scan_diff(rz_tensor_scan *scan, const rz_tensor *a,
                                                  const rz_tensor *b, rz_tensor_diff *out,
                                                  rz_error *err);
+
+typedef struct rz_tensor_of {
+    const rz_file *file;
+    const rz_tensor *tensor;
+} rz_tensor_of;
+
+/* The same by what the tensors mean in their files: where these have llama's Q and K rows in
+ * different orders (GGUF's pairs, Hugging Face's halves), b's rows are taken in a's order. Errors:
+ * also RZ_ELOAD (a vector of blocks that would have to be reordered). */
+RZ_API RZ_MUST_USE rz_status rz_tensor_scan_diff_in(rz_tensor_scan *scan, const rz_tensor_of *a,
+                                                    const rz_tensor_of *b, rz_tensor_diff *out,
+                                                    rz_error *err);
 
 /* Compares a: [rows][cols] with the transpose of b: [cols][rows], two matrices. max_at is an index
  * into a. Errors: RZ_EUSAGE (not two matrices of swapped shapes), RZ_ENOMEM. */

@@ -19,7 +19,8 @@ struct rz_weight {
     uint32_t n_rows, n_cols, n_stack;
     size_t row_bytes;
     const void *data;
-    void *impl; /* the backend's own state of the whole stack, owned by it; or NULL */
+    bool packed; /* data is in the layout of quant/pack.h, from a file that has it so */
+    void *impl;  /* the backend's own state of the whole stack, owned by it; or NULL */
 };
 
 /* One output of a matmul: y[m][row] for every row m of the input. */
@@ -50,12 +51,36 @@ enum {
     RZ_KV_BLOCK_LEN = 32
 };
 
+/* What RZ_Q8_0 keys are stored without: large channels of the K projection's bias, turned by rope.
+ * They can be a hundred times larger than the keys themselves (Qwen2), and 8 bits of their sum
+ * would leave nothing of the keys. Subtracted before rounding and added again when keys are read.
+ */
+struct rz_key_pair {
+    uint16_t a, b;    /* channels of a head that rope turns together */
+    uint16_t i_angle; /* in the tables */
+    float bias[2];    /* of a and b */
+};
+
+struct rz_head_bias {
+    const struct rz_key_pair *pairs;
+    uint32_t n_pairs;
+};
+
+struct rz_kv_bias {
+    const struct rz_head_bias *heads; /* [n_layers][n_kv_heads], in host memory as the pairs */
+    /* Cosine and sine of n_angles at the first positions of a sequence's blocks:
+     * [block][angle][2], and at positions 0, 1 ... block_len - 1: [angle][2][position]. */
+    const float *block_cs, *turn;
+    uint32_t n_angles;
+};
+
 struct rz_kv_pool {
     void *data;
     uint32_t n_blocks, n_layers, n_kv_heads, head_dim;
-    rz_dtype kv_type;  /* RZ_F32 or RZ_F16 */
-    size_t head_bytes; /* of block_len positions of one head: block_len * head_dim * element */
+    rz_dtype kv_type;  /* RZ_F32, RZ_F16 or RZ_Q8_0 */
+    size_t head_bytes; /* of block_len positions of one head's keys, or values */
     size_t block_bytes;
+    const struct rz_kv_bias *bias; /* or NULL */
 };
 
 struct rz_rope_args {
@@ -94,11 +119,14 @@ struct rz_moe_args {
 struct rz_backend_ops {
     rz_status (*alloc)(struct rz_backend *b, size_t bytes, void **out, rz_error *err);
     void (*release)(struct rz_backend *b, void *p, size_t bytes);
+    /* p is filled from its begin on and read whole at each step: large pages are worth it. */
+    void (*use_large_pages)(struct rz_backend *b, void *p, size_t bytes);
     void (*upload)(struct rz_backend *b, void *dst, const void *src, size_t bytes);
     void (*download)(struct rz_backend *b, void *dst, const void *src, size_t bytes);
     /* Makes room for steps of these sizes; keeps the largest asked for so far. */
     rz_status (*reserve)(struct rz_backend *b, const struct rz_backend_need *need, rz_error *err);
-    /* Takes a tensor of 1 to 3 dimensions, of 3: a stack; may keep borrowing t->data, not t. */
+    /* Takes a tensor of 1 to 3 dimensions, of 3: a stack; may keep borrowing t->data and t->packed,
+     * not t. One of the two may be NULL. */
     rz_status (*load)(struct rz_backend *b, const rz_tensor *t, struct rz_weight *w, rz_error *err);
 
     void (*embed)(struct rz_backend *b, const struct rz_weight *table, const int32_t *ids,

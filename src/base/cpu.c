@@ -30,6 +30,16 @@ static bool has_all(uint32_t reg, uint32_t bits)
     return (reg & bits) == bits;
 }
 
+/* CPUID leaf 1DH: whether palette 1 has eight tiles of 16 rows of 64 bytes. */
+static bool has_whole_tiles(void)
+{
+    uint32_t a, b, c, d;
+    if (!__get_cpuid_count(0x1D, 0, &a, &b, &c, &d) || a < 1)
+        return false;
+    __cpuid_count(0x1D, 1, a, b, c, d);
+    return a >> 16 >= 1024 && (b & 0xFFFF) >= 64 && b >> 16 >= 8 && (c & 0xFFFF) >= 16;
+}
+
 static unsigned detect_avx512(uint64_t xcr0)
 {
     uint32_t a, b, c, d;
@@ -39,12 +49,14 @@ static unsigned detect_avx512(uint64_t xcr0)
         return 0;
     unsigned flags = RZ_CPU_AVX512;
     const uint32_t amx = 1u << 22 | 1u << 24 | 1u << 25; /* BF16, TILE, INT8 */
-    bool has_amx = has_all(d, amx) && (xcr0 & XCR0_AMX) == XCR0_AMX;
+    bool has_amx = has_all(d, amx) && (xcr0 & XCR0_AMX) == XCR0_AMX && has_whole_tiles();
     __cpuid_count(7, 1, a, b, c, d);
     if (a & 1u << 5)
         flags |= RZ_CPU_AVX512_BF16;
-    /* Linux grants the 8 KiB tile state per process, and only when asked. */
-    if (has_amx && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILEDATA) == 0)
+    /* Linux grants the 8 KiB tile state per process, and only when asked. Every CPU with AMX has
+     * the conversions that its kernels use; a hypervisor may hide them. */
+    if (has_amx && flags & RZ_CPU_AVX512_BF16 &&
+        syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILEDATA) == 0)
         flags |= RZ_CPU_AMX;
     return flags;
 }
@@ -79,6 +91,8 @@ const char *rz_cpu_level_name(unsigned flags)
 {
     if (flags & RZ_CPU_AMX)
         return "amx";
+    if (flags & RZ_CPU_AMX_FAULTY)
+        return "avx512+bf16 (amx failed its self-check)";
     if (flags & RZ_CPU_AVX512_BF16)
         return "avx512+bf16";
     if (flags & RZ_CPU_AVX512)

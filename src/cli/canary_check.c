@@ -83,7 +83,9 @@ bool cli_canary_check_logits(const json_t *recorded, const json_t *now,
         for (size_t k = 0; k < json_array_size(a); k++) {
             double d =
                 fabs(number(json_array_get(b, k), "logit") - number(json_array_get(a, k), "logit"));
-            if (!(d <= worst)) {
+            if (isnan(d))
+                return say(text, false, "step %zu: a logit is no number", i + 1);
+            if (d > worst) {
                 worst = d;
                 worst_step = i;
             }

@@ -81,6 +81,7 @@ void cli_put_clean(FILE *to, const char *text, size_t len, bool lines);
 
 /* A JSON string of any bytes (invalid UTF-8 becomes U+FFFD), and of a C string. */
 json_t *cli_json_text(const char *text, size_t len);
+json_t *cli_json_str(const char *text);
 
 /* stdout. Errors: RZ_EIO. cli_out_answer flushes, so that each piece is seen at once. */
 rz_status cli_out_answer(const char *text, size_t len, rz_error *err);

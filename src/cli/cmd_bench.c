@@ -28,7 +28,7 @@ static const struct cli_option bench_options[] = {
             "with so many tokens in the KV cache before (default: 0)"),
     CLI_ROW(CLI_STRING, 'b', "batch", "LIST", FIELD(batch),
             "decode so many sequences at once; more than one at the first depth only (default: 1)"),
-    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32", FIELD(kv),
+    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32|q8_0", FIELD(kv),
             "type of the KV cache (default: f32 if all weights are floats, else f16)"),
     CLI_ROW_RANGE(CLI_UINT, 'r', "runs", "N", 1, BENCH_MAX_RUNS, FIELD(runs),
                   "measured runs of each figure (default: 30)"),

@@ -156,11 +156,16 @@ static rz_status ask(const struct bench_job *j, const struct bench_baseline *b, 
         argv[n++] = "-d";
         argv[n++] = at;
     }
-    if (j->kv_type == RZ_F32) {
+    if (j->kv_type != RZ_F16) {
+        const char *type = j->kv_type == RZ_F32 ? "f32" : "q8_0";
         argv[n++] = "-ctk";
-        argv[n++] = "f32";
+        argv[n++] = type;
         argv[n++] = "-ctv";
-        argv[n++] = "f32";
+        argv[n++] = type;
+    }
+    if (j->kv_type == RZ_Q8_0) { /* its quantized V needs flash attention */
+        argv[n++] = "-fa";
+        argv[n++] = "1";
     }
     argv[n] = NULL;
     return run_program((char *const *)(uintptr_t)argv, out, err);

@@ -137,9 +137,9 @@ rz_status bench_print_json(const struct bench_job *j, rz_error *err)
         json_array_append_new(results, case_json(j, &j->cases[i]));
     json_t *memory = j->peak_memory ? json_integer((json_int_t)j->peak_memory) : json_null();
     json_t *doc = json_pack(
-        "{ss ss sI sI ss so si ss si si ss so so so so}", "model", j->l.path, "architecture",
-        info->architecture, "parameters", (json_int_t)info->n_params, "weight_bytes",
-        (json_int_t)info->weight_bytes, "kv_type", rz_dtype_name(j->kv_type), "cpu",
+        "{so ss sI sI ss so si ss si si ss so so so so}", "model", cli_json_str(j->l.path),
+        "architecture", info->architecture, "parameters", (json_int_t)info->n_params,
+        "weight_bytes", (json_int_t)info->weight_bytes, "kv_type", rz_dtype_name(j->kv_type), "cpu",
         cli_json_text(cpu, strlen(cpu)), "threads", (int)info->n_threads, "cpu_level",
         info->cpu_level, "runs", (int)j->runs, "warmup", (int)j->warmup, "interval_method",
         "order statistics of the median", "limits", bench_limits_json(&j->limits), "load_s",

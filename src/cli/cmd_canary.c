@@ -53,8 +53,7 @@ static const struct cli_option check_options[] = {
 struct job {
     const struct canary_args *args;
     const char *operand;
-    rz_file *own_file; /* where the model does not run */
-    const rz_file *file;
+    rz_file *file;
     struct cli_loaded l;
     rz_error why; /* it does not run */
     rz_tensor_scan *scan;
@@ -62,22 +61,18 @@ struct job {
     size_t n_passed, n_failed;
 };
 
-/* The model; if it cannot be run, its file alone. */
+/* The model, if it can be run, and its file: a model's own may have weights only packed. */
 static rz_status open_any(struct job *j, rz_error *err)
 {
     const struct canary_args *a = j->args;
     static const struct cli_engine_args engine = {0};
     rz_status status =
         cli_load(&j->l, j->operand, &a->model, &engine, a->quiet || a->json, &j->why);
-    if (status == RZ_ELOAD || status == RZ_EFORMAT) {
-        RZ_TRY(cli_open_file(&j->own_file, j->operand, err));
-        j->file = j->own_file;
-    } else if (status) {
+    if (status && status != RZ_ELOAD && status != RZ_EFORMAT) {
         *err = j->why;
         return status;
-    } else {
-        j->file = rz_model_get_file(j->l.model);
     }
+    RZ_TRY(cli_open_file(&j->file, j->operand, err));
     return rz_tensor_scan_new(&j->scan, (unsigned)a->model.threads.value, err);
 }
 
@@ -373,7 +368,7 @@ static rz_status canary(const struct cli_call *call, rz_error *err)
     json_decref(j.recorded);
     json_decref(j.items);
     rz_tensor_scan_free(&j.scan);
-    rz_file_close(&j.own_file);
+    rz_file_close(&j.file);
     cli_unload(&j.l);
     return status;
 }

@@ -18,6 +18,7 @@ struct chat_args {
     struct cli_model_args model;
     struct cli_engine_args engine;
     struct cli_sampling_args sampling;
+    struct cli_cache_args cache;
 };
 
 #define FIELD(f) offsetof(struct chat_args, f)
@@ -272,14 +273,17 @@ static rz_status open_chat(struct chat *c, const char *operand, rz_error *err)
 {
     const struct chat_args *a = c->args;
     rz_generate_options checked;
+    uint64_t limit;
     RZ_TRY(cli_generate_options(&checked, &a->sampling, err));
+    RZ_TRY(cli_warm_limit(a->cache.limit, &limit, err));
+    c->l.cache = &a->cache;
     RZ_TRY(cli_load(&c->l, operand, &a->model, &a->engine, a->quiet, err));
     if (!rz_model_get_template(c->l.model))
         return rz_fail(err, RZ_ELOAD,
                        "%s has no chat template: it is a base model, which `apr run` completes "
                        "texts with",
                        c->l.path);
-    RZ_TRY(cli_sampling_resolve(&c->sampling, &a->sampling, c->l.model, err));
+    RZ_TRY(cli_sampling_resolve(&c->sampling, &a->sampling, &c->l, err));
     rz_sampler *sampler = NULL; /* each turn makes its own; bad options are told now */
     RZ_TRY(rz_sampler_new(&sampler, rz_model_get_info(c->l.model)->n_vocab, &c->sampling.options,
                           err));
@@ -310,6 +314,8 @@ static rz_status chat(const struct cli_call *call, rz_error *err)
     cli_input_close(&c.input);
     rz_buf_fini(&text);
     json_decref(c.messages);
+    if (!status)
+        cli_warm_keep(&c.l, c.args->quiet);
     cli_unload(&c.l);
     return status;
 }
@@ -328,6 +334,7 @@ const struct cli_command cmd_chat = {
     .groups = {{"Options", chat_options, 0},
                {"Answers", cli_sampling_options, FIELD(sampling)},
                {"Context", cli_engine_options, FIELD(engine)},
-               {"Computing", cli_model_options, FIELD(model)}},
+               {"Computing", cli_model_options, FIELD(model)},
+               {"Cache", cli_cache_options, FIELD(cache)}},
     .run = chat,
 };

@@ -49,7 +49,7 @@ static rz_status print_json(const struct cli_loaded *l, const rz_check_report *r
                                                 "error", number(s->error), "bound",
                                                 number(s->bound), "layer", layer));
     }
-    json_t *doc = json_pack("{ss ss so si si sb}", "model", l->path, "architecture",
+    json_t *doc = json_pack("{so ss so si si sb}", "model", cli_json_str(l->path), "architecture",
                             rz_model_get_info(l->model)->architecture, "stages", stages, "passed",
                             (int)r->n_passed, "total", RZ_N_CHECKS, "all_passed", r->all_passed);
     return cli_out_json(doc, err);

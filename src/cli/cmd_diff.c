@@ -87,14 +87,6 @@ static double relative_error(const rz_tensor_diff *d)
     return d->rms_a > 0 ? d->rmse / d->rms_a : INFINITY;
 }
 
-/* Elements that are finite in one tensor only, or other NaNs, are a difference of any size. */
-static bool equal_where_not_finite(const rz_tensor_diff *d)
-{
-    return d->n_finite_pairs == d->count || d->identical ||
-           (d->n_not_finite_a == d->n_not_finite_b &&
-            d->n_finite_pairs == d->count - d->n_not_finite_a);
-}
-
 static rz_status compare_transposed(struct job *j, struct pair *p, rz_error *err)
 {
     const rz_tensor *a = p->a, *b = p->b;
@@ -130,7 +122,8 @@ static rz_status compare(struct job *j, struct pair *p, rz_error *err)
     if (!wants_values(a))
         return RZ_OK;
     if (same_shape) {
-        RZ_TRY(rz_tensor_scan_diff(j->scan, p->a, p->b, &p->diff, err));
+        const rz_tensor_of in_a = {j->a, p->a}, in_b = {j->b, p->b};
+        RZ_TRY(rz_tensor_scan_diff_in(j->scan, &in_a, &in_b, &p->diff, err));
         p->compared = true;
         if (p->outcome == DIFFERS && p->diff.identical)
             p->outcome = SAME_VALUES;
@@ -148,7 +141,7 @@ static bool fails(const struct job *j, const struct pair *p)
         return false;
     if (p->outcome >= OTHER_SHAPE)
         return true;
-    return !equal_where_not_finite(&p->diff) || p->relative > j->args->threshold.value;
+    return p->diff.n_odd || p->relative > j->args->threshold.value;
 }
 
 /* ---- telling ---- */

@@ -52,9 +52,9 @@ static rz_status print(const struct cli_loaded *l, const rz_perplexity *p, uint3
                        bool json, rz_error *err)
 {
     if (json)
-        return cli_out_json(json_pack("{ss sf sf sf sI sI sI sf}", "model", l->path, "perplexity",
-                                      p->perplexity, "standard_error", p->standard_error,
-                                      "mean_nll", p->mean_nll, "tokens_scored",
+        return cli_out_json(json_pack("{so sf sf sf sI sI sI sf}", "model", cli_json_str(l->path),
+                                      "perplexity", p->perplexity, "standard_error",
+                                      p->standard_error, "mean_nll", p->mean_nll, "tokens_scored",
                                       (json_int_t)p->n_scored, "windows", (json_int_t)p->n_windows,
                                       "ctx", (json_int_t)window, "seconds", p->seconds),
                             err);

@@ -148,9 +148,22 @@ static rz_status hex_of_file(const struct hex_args *a, const char *operand, rz_e
     return status;
 }
 
-static rz_status hex(const struct cli_call *call, rz_error *err)
+/* Options that would do nothing. */
+static rz_status check_effects(const struct hex_args *a, rz_error *err)
 {
-    const struct hex_args *a = call->args;
+    bool parts = a->raw || (a->tensor && (a->blocks || a->values));
+    bool whole = a->entropy || a->distribution;
+    if ((a->offset.set || a->width.set) && !parts && (whole || !a->tensor))
+        return rz_fail(err, RZ_EUSAGE, "--%s has no effect here: give --raw or --tensor NAME",
+                       a->offset.set ? "offset" : "width");
+    if (a->limit.set && !parts && !a->header && whole)
+        return rz_fail(err, RZ_EUSAGE, "--limit has no effect here: all of it is counted");
+    return RZ_OK;
+}
+
+/* Options that contradict each other, or would do nothing. */
+static rz_status check_args(const struct hex_args *a, rz_error *err)
+{
     if (a->tensor && (a->raw || a->header))
         return rz_fail(err, RZ_EUSAGE, "--tensor does not go with --raw or --header");
     if (!a->tensor && (a->blocks || a->values || a->distribution))
@@ -160,6 +173,13 @@ static rz_status hex(const struct cli_call *call, rz_error *err)
                                    : "distribution");
     if (a->raw && a->header)
         return rz_fail(err, RZ_EUSAGE, "--raw and --header: one of the two");
+    return check_effects(a, err);
+}
+
+static rz_status hex(const struct cli_call *call, rz_error *err)
+{
+    const struct hex_args *a = call->args;
+    RZ_TRY(check_args(a, err));
     return a->tensor ? hex_of_tensor(a, call->operands[0], err)
                      : hex_of_file(a, call->operands[0], err);
 }

@@ -80,8 +80,9 @@ static rz_status print(const struct imatrix_args *a, const char *model_path,
 {
     if (a->json)
         return cli_out_json(
-            json_pack("{ss ss ss sI sI sI sI sI sf}", "model", model_path, "file", a->output,
-                      "format", options_of(a).format == RZ_IMATRIX_DAT ? "dat" : "gguf", "chunks",
+            json_pack("{so so ss sI sI sI sI sI sf}", "model", cli_json_str(model_path), "file",
+                      cli_json_str(a->output), "format",
+                      options_of(a).format == RZ_IMATRIX_DAT ? "dat" : "gguf", "chunks",
                       (json_int_t)r->n_chunks, "ctx", (json_int_t)cli_uint_or(a->ctx, DEFAULT_CTX),
                       "tokens", (json_int_t)r->n_tokens, "matrices", (json_int_t)r->n_matrices,
                       "unused_experts", (json_int_t)r->n_unused_experts, "seconds", r->seconds),

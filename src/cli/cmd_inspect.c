@@ -27,7 +27,7 @@ static const struct cli_option inspect_options[] = {
     CLI_ROW_RANGE(CLI_UINT, 0, "ctx", "N", 1, 1 << 24, FIELD(ctx),
                   "tell the memory needed for a context of N tokens (default 4096, or the model's "
                   "own if that is smaller)"),
-    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32", FIELD(kv),
+    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32|q8_0", FIELD(kv),
             "type of the KV cache in that (default: f32 if all weights are floats, else f16)"),
     CLI_ROW_FLAG(0, "json", FIELD(json), "print everything as a JSON object"),
     {0},

@@ -160,7 +160,7 @@ static rz_status finish_output(struct job *j, rz_error *err)
     json_t *tokens = json_array();
     for (size_t i = 0; i < j->ids.len; i++)
         json_array_append_new(tokens, json_integer(j->ids.data[i]));
-    return cli_out_json(json_pack("{ss sI so sO}", "model", j->l.path, "n_vocab",
+    return cli_out_json(json_pack("{so sI so sO}", "model", cli_json_str(j->l.path), "n_vocab",
                                   (json_int_t)j->n_vocab, "tokens", tokens, "positions",
                                   j->positions),
                         err);

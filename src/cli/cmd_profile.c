@@ -26,7 +26,7 @@ static const struct cli_option profile_options[] = {
                   "passes that are not measured (default: 2)"),
     CLI_ROW_RANGE(CLI_UINT, 'm', "measure", "N", 1, MAX_PASSES, FIELD(measure),
                   "passes that are (default: 5)"),
-    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32", FIELD(kv),
+    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32|q8_0", FIELD(kv),
             "type of the KV cache (default: f32 if all weights are floats, else f16)"),
     CLI_ROW_FLAG(0, "energy", FIELD(energy),
                  "joules per token, where the kernel lets the CPU's counters (RAPL) be read"),

@@ -211,13 +211,13 @@ rz_status profile_put_json(const struct profile_job *j, FILE *to, rz_error *err)
                               json_pack("{ss sf sf ss sb}", "name", c->name, "value", c->value,
                                         "wanted", c->wanted, "unit", c->unit, "passed", c->passed));
     }
-    json_t *doc = json_pack("{ss si ss so s{sf sf sf} so so so sb}", "model", j->l.path, "threads",
-                            (int)info->n_threads, "cpu_level", info->cpu_level, "limits",
-                            bench_limits_json(&j->limits), "timers", "timer_s", j->p->timer_s,
-                            "overhead", j->p->overhead, "overhead_ab", j->p->overhead_ab, "prefill",
-                            phase_json(j, &j->p->phase[RZ_PHASE_PREFILL]), "decode",
-                            phase_json(j, &j->p->phase[RZ_PHASE_DECODE]), "assertions", checks,
-                            "all_passed", j->all_passed);
+    json_t *doc = json_pack(
+        "{so si ss so s{sf sf sf} so so so sb}", "model", cli_json_str(j->l.path), "threads",
+        (int)info->n_threads, "cpu_level", info->cpu_level, "limits", bench_limits_json(&j->limits),
+        "timers", "timer_s", j->p->timer_s, "overhead", j->p->overhead, "overhead_ab",
+        j->p->overhead_ab, "prefill", phase_json(j, &j->p->phase[RZ_PHASE_PREFILL]), "decode",
+        phase_json(j, &j->p->phase[RZ_PHASE_DECODE]), "assertions", checks, "all_passed",
+        j->all_passed);
     if (doc && j->args->energy && *j->p->why_no_energy)
         json_object_set_new(doc, "why_no_energy", json_string(j->p->why_no_energy));
     if (!doc)

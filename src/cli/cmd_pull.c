@@ -35,15 +35,10 @@ static const struct cli_option pull_options[] = {
     {0},
 };
 
-static json_t *text(const char *t)
-{
-    return cli_json_text(t, strlen(t));
-}
-
 /* null stands for what is not known. */
 static json_t *text_or_null(const char *t)
 {
-    return *t ? text(t) : json_null();
+    return *t ? cli_json_str(t) : json_null();
 }
 
 static json_t *size_or_null(uint64_t n)
@@ -56,16 +51,17 @@ static rz_status print_json(const rz_hub_model *m, bool dry_run, uint64_t receiv
     json_t *files = json_array();
     for (size_t i = 0; i < rz_hub_model_n_files(m); i++) {
         const rz_hub_file *f = rz_hub_model_file(m, i);
-        json_array_append_new(
-            files, json_pack("{so so so so sb sI}", "name", text(f->name), "path", text(f->path),
-                             "bytes", size_or_null(f->n_bytes), "sha256", text_or_null(f->sha256),
-                             "present", f->present, "bytes_present", (json_int_t)f->n_present));
+        json_array_append_new(files, json_pack("{so so so so sb sI}", "name", cli_json_str(f->name),
+                                               "path", cli_json_str(f->path), "bytes",
+                                               size_or_null(f->n_bytes), "sha256",
+                                               text_or_null(f->sha256), "present", f->present,
+                                               "bytes_present", (json_int_t)f->n_present));
     }
     json_t *doc = json_pack(
-        "{so so ss so so sb sI so}", "model", text(rz_hub_model_repo(m)), "commit",
+        "{so so ss so so sb sI so}", "model", cli_json_str(rz_hub_model_repo(m)), "commit",
         text_or_null(rz_hub_model_commit(m)), "format", rz_hub_format_name(rz_hub_model_format(m)),
-        "quant", text_or_null(rz_hub_model_quant(m)), "path", text(rz_hub_model_path(m)), "dry_run",
-        dry_run, "bytes_received", (json_int_t)received, "files", files);
+        "quant", text_or_null(rz_hub_model_quant(m)), "path", cli_json_str(rz_hub_model_path(m)),
+        "dry_run", dry_run, "bytes_received", (json_int_t)received, "files", files);
     return cli_out_json(doc, err);
 }
 
@@ -102,12 +98,16 @@ static void note_received(const rz_hub_model *m, uint64_t received, double secon
 {
     char size[CLI_BYTES_MAX], rate[CLI_BYTES_MAX];
     size_t n = rz_hub_model_n_files(m);
+    bool verified = true;
+    for (size_t i = 0; i < n; i++)
+        verified = verified && !rz_hub_model_file(m, i)->unverified;
     if (!received)
         cli_note("%s is here already", rz_hub_model_repo(m));
     else
-        cli_note("%s: %zu file%s, %s received in %.1f s (%s/s), verified", rz_hub_model_repo(m), n,
+        cli_note("%s: %zu file%s, %s received in %.1f s (%s/s), %s", rz_hub_model_repo(m), n,
                  n == 1 ? "" : "s", cli_bytes(size, received), seconds,
-                 cli_bytes(rate, (uint64_t)((double)received / seconds)));
+                 cli_bytes(rate, (uint64_t)((double)received / seconds)),
+                 verified ? "verified" : "not verified: the server tells no hash");
 }
 
 static rz_status pull_ref(const struct pull_args *a, struct cli_hub *hub, const rz_hub_ref *ref,

@@ -17,6 +17,7 @@ struct run_args {
     struct cli_model_args model;
     struct cli_engine_args engine;
     struct cli_sampling_args sampling;
+    struct cli_cache_args cache;
 };
 
 #define FIELD(f) offsetof(struct run_args, f)
@@ -136,16 +137,15 @@ static rz_status print_json(const struct run *r, rz_error *err)
     for (size_t i = 0; i < g->ids.len; i++)
         json_array_append_new(tokens, json_integer(g->ids.data[i]));
     double seconds = r->prompt_s + g->first_token_s + g->rest_s;
-    json_t *doc =
-        json_pack("{ss so so si sI ss si so sf sf sf sb sb}", "model", r->l.path, "text",
-                  cli_json_text(g->text.data, g->text.len), "tokens", tokens, "tokens_generated",
-                  (int)g->ids.len, "max_tokens",
-                  (json_int_t)cli_uint_or(r->args->sampling.max_tokens, CLI_MAX_TOKENS),
-                  "finish_reason", rz_finish_name(g->finish), "prompt_tokens", (int)r->ids.len,
-                  "tok_per_sec", rate(cli_generation_rate(g)), "inference_time_ms",
-                  rounded(seconds * 1e3, 0.01), "load_ms", rounded(r->l.load_s * 1e3, 0.01),
-                  "prompt_ms", rounded(r->prompt_s * 1e3, 0.01), "used_gpu", 0, "cached",
-                  !r->l.downloaded);
+    json_t *doc = json_pack(
+        "{so so so si sI ss si so sf sf sf sb sb}", "model", cli_json_str(r->l.path), "text",
+        cli_json_text(g->text.data, g->text.len), "tokens", tokens, "tokens_generated",
+        (int)g->ids.len, "max_tokens",
+        (json_int_t)cli_uint_or(r->args->sampling.max_tokens, CLI_MAX_TOKENS), "finish_reason",
+        rz_finish_name(g->finish), "prompt_tokens", (int)r->ids.len, "tok_per_sec",
+        rate(cli_generation_rate(g)), "inference_time_ms", rounded(seconds * 1e3, 0.01), "load_ms",
+        rounded(r->l.load_s * 1e3, 0.01), "prompt_ms", rounded(r->prompt_s * 1e3, 0.01), "used_gpu",
+        0, "cached", !r->l.downloaded);
     return cli_out_json(doc, err);
 }
 
@@ -194,15 +194,19 @@ static rz_status run(const struct cli_call *call, rz_error *err)
 {
     struct run r = {.args = call->args};
     const struct run_args *a = r.args;
+    r.l.cache = &a->cache;
     rz_buf_init(&r.prompt, CLI_MAX_INPUT);
     rz_generate_options checked;
+    uint64_t limit;
     rz_status status = read_prompt(&r, call, err);
     if (!status)
         status = cli_generate_options(&checked, &a->sampling, err);
     if (!status)
+        status = cli_warm_limit(a->cache.limit, &limit, err);
+    if (!status)
         status = cli_load(&r.l, call->operands[0], &a->model, &a->engine, a->quiet, err);
     if (!status)
-        status = cli_sampling_resolve(&r.sampling, &a->sampling, r.l.model, err);
+        status = cli_sampling_resolve(&r.sampling, &a->sampling, &r.l, err);
     if (!status)
         status = rz_sampler_new(&r.sampler, rz_model_get_info(r.l.model)->n_vocab,
                                 &r.sampling.options, err);
@@ -218,6 +222,8 @@ static rz_status run(const struct cli_call *call, rz_error *err)
     rz_sampler_free(&r.sampler);
     rz_ids_free(&r.ids);
     rz_buf_fini(&r.prompt);
+    if (!status)
+        cli_warm_keep(&r.l, a->quiet || a->json);
     cli_unload(&r.l);
     return status;
 }
@@ -235,6 +241,7 @@ const struct cli_command cmd_run = {
     .groups = {{"Options", run_options, 0},
                {"Answer", cli_sampling_options, FIELD(sampling)},
                {"Context", cli_engine_options, FIELD(engine)},
-               {"Computing", cli_model_options, FIELD(model)}},
+               {"Computing", cli_model_options, FIELD(model)},
+               {"Cache", cli_cache_options, FIELD(cache)}},
     .run = run,
 };

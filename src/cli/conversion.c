@@ -28,6 +28,10 @@ const struct cli_option cli_container_options[] = {
             "of tensors, .apr only (default: none)"),
     CLI_ROW(CLI_STRING, 0, "shard-size", "SIZE", FIELD(shard_size),
             "SafeTensors: begin another file above SIZE bytes (500M, 5G)"),
+    CLI_ROW_FLAG(0, "packed", FIELD(packed),
+                 ".apr: matrices also as products read them, for a quick start; twice the size"),
+    CLI_ROW_FLAG(0, "packed-only", FIELD(packed_only),
+                 ".apr: only so; other programs than apr cannot read them"),
     CLI_ROW_FLAG('f', "force", FIELD(force), "replace OUT if it exists"),
     {0},
 };
@@ -94,6 +98,7 @@ static rz_status convert(struct cli_conversion *c, const rz_file *source, const 
     o.type = a->quantize;
     o.imatrix = a->imatrix;
     o.compression = a->compression;
+    o.packing = a->packed_only ? RZ_PACK_ONLY : a->packed ? RZ_PACK_ALSO : RZ_PACK_NONE;
     o.n_threads = (uint32_t)cli_uint_or(a->threads, 0);
     o.overwrite = a->force;
     if (a->shard_size)

@@ -11,7 +11,7 @@
 struct cli_conversion_args {
     const char *output, *quantize, *format, *compression, *shard_size, *imatrix;
     struct cli_uint threads;
-    bool force, verify, json, quiet;
+    bool packed, packed_only, force, verify, json, quiet;
 };
 
 /* -o and --quantize; container and size; what else. */

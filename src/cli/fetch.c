@@ -38,8 +38,7 @@ static char *join(const char *a, const char *b)
     return asprintf(&text, "%s%s", a, b) < 0 ? NULL : text;
 }
 
-/* $XDG_CACHE_HOME or ~/.cache, and what is behind it. NULL: there is neither, or no memory. */
-static char *cache_folder(const char *behind)
+char *cli_cache_folder(const char *behind)
 {
     const char *xdg = env("XDG_CACHE_HOME"), *home = env("HOME");
     if (xdg && *xdg == '/') /* the specification ignores a relative one */
@@ -56,7 +55,7 @@ static char *hf_folder(const char *behind)
     const char *home = env("HF_HOME");
     if (home)
         return join(home, behind);
-    char *folder = cache_folder("/huggingface");
+    char *folder = cli_cache_folder("/huggingface");
     char *path = folder ? join(folder, behind) : NULL;
     free(folder);
     return path;
@@ -86,7 +85,7 @@ rz_status cli_hub_init(struct cli_hub *hub, rz_error *err)
         o->endpoint = env("HF_ENDPOINT");
     o->ca_file = env("SSL_CERT_FILE");
     o->offline = cli_is_offline();
-    hub->cache_dir = cache_folder("/apr/hub");
+    hub->cache_dir = cli_cache_folder("/apr/hub");
     if (!hub->cache_dir)
         return rz_fail(err, RZ_EUSAGE,
                        "there is no place for downloaded models: neither XDG_CACHE_HOME nor HOME "

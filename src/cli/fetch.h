@@ -30,4 +30,8 @@ rz_status cli_hub_pull(rz_hub_model *model, struct cli_hub *hub, bool quiet, uin
  * *path is malloc'ed. *downloaded: something came over the network. */
 rz_status cli_fetch(char **path, const char *ref, bool quiet, bool *downloaded, rz_error *err);
 
+/* $XDG_CACHE_HOME or ~/.cache, and what is behind it, malloc'ed. NULL: there is neither, or no
+ * memory. */
+char *cli_cache_folder(const char *behind);
+
 #endif

@@ -71,7 +71,7 @@ void cli_print_help(FILE *to, const struct cli_command *c)
 void cli_print_commands(FILE *to)
 {
     fputs("usage: apr COMMAND [options]\n\n"
-          "Runs language models from GGUF files on this computer's CPU.\n\n",
+          "Runs, measures, checks and converts language models on this computer's CPU.\n\n",
           to);
     for (const struct cli_command *const *c = cli_commands; *c; c++) {
         fprintf(to, "  %-10s ", (*c)->name);

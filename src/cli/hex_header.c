@@ -12,10 +12,7 @@
 enum {
     SHOWN_BYTES = 8, /* of a field, in hexadecimal */
     SHOWN_TEXT = 60, /* of a string */
-    MAX_NESTING = 4, /* of GGUF's arrays */
-    DOTAPR_HEADER_BYTES = 64,
-    DOTAPR_V1_HEADER_BYTES = 32,
-    DOTAPR_PACKED = 7 /* flags: LZ4, ZSTD, encrypted */
+    MAX_NESTING = 4  /* of GGUF's arrays */
 };
 
 /* A walk through the bytes; damaged once something does not fit. */
@@ -281,9 +278,9 @@ static void show_apr(struct walk *w, uint64_t n_entries)
     uint64_t index = take_int(w, 8, "tensor index at", "");
     take_int(w, 8, "data at", "");
     take_int(w, 4, "header CRC-32", "");
-    if (!has(w, DOTAPR_HEADER_BYTES - 44, "reserved"))
+    if (!has(w, CLI_DOTAPR_HEADER_BYTES - 44, "reserved"))
         return;
-    if (flags & DOTAPR_PACKED) {
+    if (flags & CLI_DOTAPR_COMPRESSED) {
         puts("the rest is compressed or encrypted as one piece");
         show_checksums(w);
         return;
@@ -318,7 +315,7 @@ static void show_apr_v1(struct walk *w)
     take_int(w, 1, "quality score", "");
     if (!has(w, 9, "reserved"))
         return;
-    w->at = DOTAPR_V1_HEADER_BYTES;
+    w->at = CLI_DOTAPR_V1_HEADER_BYTES;
     take_text(w, metadata, "metadata (MessagePack)");
     if (has(w, payload, "the payload")) {
         row_start(w, w->at, (size_t)payload, "payload");

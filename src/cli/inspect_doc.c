@@ -299,7 +299,7 @@ static json_t *memory_json(const struct inspect *in)
                     : info->n_ctx_train < DEFAULT_CTX ? info->n_ctx_train
                                                       : DEFAULT_CTX;
     if (in->kv)
-        options.kv_type = strcmp(in->kv, "f16") ? RZ_F32 : RZ_F16;
+        options.kv_type = rz_dtype_by_name(in->kv);
     rz_engine *engine = NULL;
     rz_error err;
     if (rz_engine_new(&engine, in->model, &options, &err))

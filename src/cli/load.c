@@ -26,6 +26,8 @@ const struct cli_option cli_model_options[] = {
                   "threads to compute with (default: one per CPU that the process may use)"),
     CLI_ROW(CLI_CHOICE, 0, "cpu-level", "scalar|avx2|avx512|amx", FIELD(cpu_level),
             "use no newer instructions than these (default: the newest that the CPU has)"),
+    CLI_ROW_FLAG(0, "no-packing", FIELD(no_packing),
+                 "keep no rearranged copies of the weights in memory: slower, the same results"),
     CLI_ROW_FLAG(0, "no-gpu", FIELD(no_gpu), "compute on the CPU (always so in this build)"),
     CLI_ROW_FLAG(0, "gpu", FIELD(gpu),
                  "compute on a GPU; this build has no GPU backend and stops with exit code 9"),
@@ -37,7 +39,7 @@ const struct cli_option cli_model_options[] = {
 const struct cli_option cli_engine_options[] = {
     CLI_ROW_RANGE(CLI_UINT, 0, "ctx", "N", 1, 1 << 24, FIELD(ctx),
                   "tokens that the context holds (default: as many as the model was trained for)"),
-    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32", FIELD(kv),
+    CLI_ROW(CLI_CHOICE, 0, "kv", "f16|f32|q8_0", FIELD(kv),
             "type of the KV cache (default: f32 if all weights are floats, else f16)"),
     {0},
 };
@@ -139,9 +141,18 @@ static rz_status open_model(struct cli_loaded *l, const struct cli_model_args *a
 {
     rz_model_options options = rz_model_options_default();
     options.n_threads = (uint32_t)args->threads.value;
+    options.no_packing = args->no_packing;
     if (args->cpu_level)
         RZ_TRY(rz_cpu_level_mask(args->cpu_level, &options.cpu_mask, err));
-    return rz_model_open(&l->model, l->path, &options, err);
+    l->copy = cli_warm_find(l, args);
+    rz_error why = {0};
+    if (l->copy && rz_model_open(&l->model, l->copy, &options, &why)) {
+        cli_warm_drop(l->copy, &why);
+        free(l->copy);
+        l->copy = NULL;
+        l->keep_copy = true;
+    }
+    return l->model ? RZ_OK : rz_model_open(&l->model, l->path, &options, err);
 }
 
 static rz_status open_session(struct cli_loaded *l, const struct cli_engine_args *args,
@@ -150,7 +161,7 @@ static rz_status open_session(struct cli_loaded *l, const struct cli_engine_args
     rz_engine_options options = rz_engine_options_default();
     options.n_ctx = (uint32_t)args->ctx.value;
     if (args->kv)
-        options.kv_type = strcmp(args->kv, "f16") ? RZ_F32 : RZ_F16;
+        options.kv_type = rz_dtype_by_name(args->kv);
     RZ_TRY(rz_engine_new(&l->engine, l->model, &options, err));
     return rz_session_new(&l->session, l->engine, err);
 }
@@ -180,6 +191,7 @@ void cli_unload(struct cli_loaded *l)
     rz_engine_free(&l->engine);
     rz_model_close(&l->model);
     free(l->path);
+    free(l->copy);
     *l = (struct cli_loaded){0};
 }
 
@@ -231,6 +243,8 @@ void cli_describe(const struct cli_loaded *l)
     cli_note("file      %s, %.1f M parameters, %.2f bits per weight", cli_bytes(size, bytes),
              (double)info->n_params * 1e-6,
              8.0 * (double)info->weight_bytes / (double)info->n_params);
+    if (l->copy)
+        cli_note("cache     %s", l->copy);
     cli_note("load      %.1f ms", l->load_s * 1e3);
     cli_note("compute   CPU, %u thread%s, %s kernels", info->n_threads,
              info->n_threads == 1 ? "" : "s", info->cpu_level);

@@ -3,6 +3,7 @@
 #define RZ_CLI_LOAD_H
 
 #include "cli/options.h"
+#include "cli/warm.h"
 
 #include <realizar/engine.h>
 
@@ -10,7 +11,7 @@
 struct cli_model_args {
     struct cli_uint threads;
     const char *cpu_level;
-    bool gpu, no_gpu;
+    bool gpu, no_gpu, no_packing;
 };
 extern const struct cli_option cli_model_options[];
 
@@ -26,14 +27,17 @@ extern const struct cli_option cli_engine_options[];
  * RZ_ENOMEM, those of rz_hub_pull. */
 rz_status cli_model_path(char **path, const char *operand, rz_error *err);
 
-/* Start from {0}. */
+/* Start from {0}, and set cache if copies are used. */
 struct cli_loaded {
     rz_model *model;
     rz_engine *engine;
     rz_session *session;
     char *path;
-    bool downloaded; /* it was not on this machine before */
-    double load_s;   /* everything below cli_load */
+    const struct cli_cache_args *cache; /* of a command that keeps prepacked copies; else NULL */
+    char *copy;                         /* the one in use; NULL: none */
+    bool keep_copy;                     /* one should be made after the answer */
+    bool downloaded;                    /* it was not on this machine before */
+    double load_s;                      /* everything below cli_load */
 };
 
 /* Opens the model; with engine_args also makes an engine and a session. Shows a spinner unless

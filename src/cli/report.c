@@ -84,11 +84,16 @@ json_t *cli_json_text(const char *text, size_t len)
     return string;
 }
 
+json_t *cli_json_str(const char *text)
+{
+    return cli_json_text(text, strlen(text));
+}
+
 void cli_report(const rz_error *err, bool json)
 {
     if (json) {
         json_t *doc = json_pack("{s{si so}}", "error", "code", cli_exit_code(err->code), "message",
-                                cli_json_text(err->text, strlen(err->text)));
+                                cli_json_str(err->text));
         if (doc && !json_dumpf(doc, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(JSON_DIGITS)))
             putchar('\n');
         json_decref(doc);

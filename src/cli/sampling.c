@@ -76,10 +76,9 @@ static bool apply_config(rz_sampler_options *o, const json_t *config)
 
 /* Reads the generation_config.json in the model file's folder. *found is set if there was one that
  * could be used; one that cannot is named in a note. */
-static void config_beside(rz_sampler_options *o, const rz_model *model, bool *found)
+static void config_beside(rz_sampler_options *o, const char *model_path, bool *found)
 {
     static const char name[] = "generation_config.json";
-    const char *model_path = rz_file_path(rz_model_get_file(model));
     const char *slash = strrchr(model_path, '/');
     char *path;
     if (asprintf(&path, "%.*s%s", slash ? (int)(slash - model_path + 1) : 0, model_path, name) < 0)
@@ -128,8 +127,9 @@ static void override_float(float *field, struct cli_float given)
 }
 
 rz_status cli_sampling_resolve(struct cli_sampling *s, const struct cli_sampling_args *args,
-                               const rz_model *model, rz_error *err)
+                               const struct cli_loaded *l, rz_error *err)
 {
+    const rz_model *model = l->model;
     rz_sampler_options *o = &s->options;
     *o = rz_sampler_options_default();
     s->source = "the built-in defaults";
@@ -138,7 +138,7 @@ rz_status cli_sampling_resolve(struct cli_sampling *s, const struct cli_sampling
     if (found) {
         s->source = "the model's file";
     } else {
-        config_beside(o, model, &found);
+        config_beside(o, l->path, &found);
         if (found)
             s->source = "generation_config.json beside the model";
     }

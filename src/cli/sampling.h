@@ -27,7 +27,7 @@ struct cli_sampling {
 /* The model's own recommendation (its metadata, else the generation_config.json beside it), else
  * greedy; options given override. s must stay where it is. Errors: RZ_EUSAGE, RZ_EFORMAT. */
 rz_status cli_sampling_resolve(struct cli_sampling *s, const struct cli_sampling_args *args,
-                               const rz_model *model, rz_error *err);
+                               const struct cli_loaded *l, rz_error *err);
 void cli_describe_sampling(const struct cli_sampling *s);
 
 /* Checks --stop and fills the fields that come from options. */

@@ -5,13 +5,10 @@
 #include <zlib.h>
 
 enum {
-    DOTAPR_HEADER_BYTES = 64,
     DOTAPR_HEADER_CRC = 40, /* offset of the header's checksum */
     DOTAPR_ALIGNMENT = 64,
     DOTAPR_FLAGS = 6,
-    DOTAPR_PACKED = 7, /* LZ4, ZSTD, encrypted: what is after the header is another's to check */
-    FOOTER_BYTES = 4,
-    DOTAPR_V1_HEADER_BYTES = 32
+    FOOTER_BYTES = 4
 };
 
 enum cli_container cli_container_of(const uint8_t *data, size_t len)
@@ -52,19 +49,19 @@ size_t cli_container_checksums(const uint8_t *data, size_t len,
                                struct cli_checksum out[CLI_MAX_CHECKSUMS])
 {
     enum cli_container kind = cli_container_of(data, len);
-    if (kind == CLI_CONTAINER_DOTAPR_V1 && len >= DOTAPR_V1_HEADER_BYTES + FOOTER_BYTES) {
+    if (kind == CLI_CONTAINER_DOTAPR_V1 && len >= CLI_DOTAPR_V1_HEADER_BYTES + FOOTER_BYTES) {
         out[0] = footer(data, len);
         return 1;
     }
-    if (kind != CLI_CONTAINER_DOTAPR || len < DOTAPR_HEADER_BYTES)
+    if (kind != CLI_CONTAINER_DOTAPR || len < CLI_DOTAPR_HEADER_BYTES)
         return 0;
     uint32_t sum = crc(0, data, DOTAPR_HEADER_CRC);
-    sum = crc(sum, data + DOTAPR_HEADER_CRC + 4, DOTAPR_HEADER_BYTES - DOTAPR_HEADER_CRC - 4);
+    sum = crc(sum, data + DOTAPR_HEADER_CRC + 4, CLI_DOTAPR_HEADER_BYTES - DOTAPR_HEADER_CRC - 4);
     out[0] =
         (struct cli_checksum){"header", (uint32_t)cli_load_le(data + DOTAPR_HEADER_CRC, 4), sum};
     /* Every section is padded, so four bytes more are a footer. Some writers leave it out. */
-    bool packed = cli_load_le(data + DOTAPR_FLAGS, 2) & DOTAPR_PACKED;
-    if (packed || len % DOTAPR_ALIGNMENT != FOOTER_BYTES)
+    bool compressed = cli_load_le(data + DOTAPR_FLAGS, 2) & CLI_DOTAPR_COMPRESSED;
+    if (compressed || len % DOTAPR_ALIGNMENT != FOOTER_BYTES)
         return 1;
     out[1] = footer(data, len);
     return 2;

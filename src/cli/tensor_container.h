@@ -18,6 +18,14 @@ enum cli_container {
 /* By the first bytes alone. */
 enum cli_container cli_container_of(const uint8_t *data, size_t len);
 
+/* What both versions of .apr fix (docs/formats.md). */
+enum {
+    CLI_DOTAPR_HEADER_BYTES = 64,
+    CLI_DOTAPR_V1_HEADER_BYTES = 32,
+    CLI_DOTAPR_COMPRESSED =
+        7 /* flags LZ4, ZSTD, encrypted: what is after the header is another's */
+};
+
 /* Little-endian integers of 1 to 8 bytes at any address. */
 uint64_t cli_load_le(const uint8_t *p, size_t n_bytes);
 

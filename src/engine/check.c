@@ -5,6 +5,7 @@
 #include "engine/check.h"
 
 #include "base/fail.h"
+#include "formats/file.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -95,7 +96,10 @@ rz_status rz_check_model(const rz_model *model, rz_check_report *report, rz_erro
         return rz_fail_nomem(err, sizeof *c, "the check");
     c->model = model;
     c->info = rz_model_get_info(model);
-    rz_status status = rz_ref_init(&c->ref, model->file, c->info, model->backend->n_threads, err);
+    /* The reference reads rows, whatever the products read. */
+    rz_status status = rz_file_unpack(model->file, err);
+    if (!status)
+        status = rz_ref_init(&c->ref, model->file, c->info, model->backend->n_threads, err);
     if (!status)
         status = run_stages(c, err);
     if (!status)

@@ -45,8 +45,8 @@ static rz_status resolve(rz_engine_options *o, const rz_model *model, rz_error *
     if (o->n_ctx > trained)
         return rz_fail(err, RZ_EUSAGE, "a context of %u tokens: the model was trained for %u",
                        o->n_ctx, trained);
-    if (o->kv_type != RZ_F32 && o->kv_type != RZ_F16)
-        return rz_fail(err, RZ_EUSAGE, "KV cache type %s: expected F32 or F16",
+    if (o->kv_type != RZ_F32 && o->kv_type != RZ_F16 && o->kv_type != RZ_Q8_0)
+        return rz_fail(err, RZ_EUSAGE, "KV cache type %s: expected F32, F16 or Q8_0",
                        rz_dtype_name(o->kv_type));
     if (o->n_batch == 0 || o->n_batch > MAX_BATCH)
         return rz_fail(err, RZ_EUSAGE, "a batch of %u tokens: expected 1 to %d", o->n_batch,

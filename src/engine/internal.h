@@ -19,6 +19,11 @@ struct rz_engine {
     const rz_model *model;
     rz_engine_options options; /* defaults resolved */
     struct rz_kv_pool kv;
+    struct rz_kv_bias kv_bias;
+    struct rz_head_bias *kv_heads; /* owned as the pairs: kv_bias.heads */
+    struct rz_key_pair *kv_pairs;
+    void *kv_tables; /* the backend's: kv_bias.block_cs and turn */
+    size_t kv_tables_bytes;
     uint32_t *free_blocks; /* stack of pool indices */
     uint32_t n_free;
     uint32_t n_sessions;

@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "engine/internal.h"
 #include "engine/kv.h"
+#include "formats/file.h"
 
 #include <stdlib.h>
 
@@ -56,7 +57,7 @@ static void set_name(rz_model *m)
 
 static rz_status open_parts(rz_model *m, const char *path, const rz_model_options *o, rz_error *err)
 {
-    RZ_TRY(rz_file_open(&m->file, path, err));
+    RZ_TRY(rz_file_open_packed(&m->file, path, err));
     RZ_TRY(rz_backend_cpu_new(&m->backend, o->n_threads, rz_cpu_detect(o->cpu_mask), err));
     m->backend->no_packing = o->no_packing;
     RZ_TRY(rz_weights_bind(&m->weights, m->file, m->backend, err));

@@ -5,9 +5,11 @@
 #include "formats/convert.h"
 #include "base/cpu.h"
 #include "base/fail.h"
+#include "formats/dotapr.h"
 #include "formats/file.h"
 #include "formats/imatrix.h"
 #include "quant/dtype.h"
+#include "quant/pack.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,6 +32,12 @@ struct run {
 rz_convert_options rz_convert_options_default(void)
 {
     return (rz_convert_options){0};
+}
+
+const char *rz_packed_layout(void)
+{
+    _Static_assert(RZ_PACKED_VERSION == 1, "the text below says the version");
+    return RZ_APR_PACKED_LAYOUT " 1";
 }
 
 const char *rz_convert_type(unsigned i)
@@ -183,6 +191,7 @@ static rz_status write_all(struct run *r, const char *path, enum rz_compression 
                                   .tensors = r->plan.out,
                                   .n_tensors = r->plan.n,
                                   .compression = compression,
+                                  .packing = r->options->packing,
                                   .shard_bytes = r->options->shard_bytes};
     struct rz_move_sink sink = {.ctx = r, .write = on_write, .done = on_done};
     rz_status status = ops->begin(&r->writer, &plan, r->err);
@@ -209,6 +218,9 @@ static rz_status run_all(struct run *r, const char *path)
         return rz_fail(r->err, RZ_EUSAGE, "%u threads, at most %d", n_threads, RZ_MAX_THREADS);
     RZ_TRY(find_writer(path, o->format, &writer, r->err));
     RZ_TRY(find_compression(o->compression, &compression, r->err));
+    if (o->packing && writer != &rz_write_apr)
+        return rz_fail(r->err, RZ_EUSAGE, "only .apr files hold packed weights, not %s",
+                       writer->format);
     RZ_TRY(check_path(path, o->overwrite, r->err));
     RZ_TRY(rz_convert_check(r->source, r->err));
     RZ_TRY(rz_plan_make(&r->plan, r->source, writer, o->type, r->err));

@@ -95,7 +95,9 @@ static void advise(const rz_file *file, const void *data, size_t len, int advice
     const uint8_t *at = data;
     for (uint32_t i = 0; i < file->n_shards; i++) {
         const struct rz_map *map = &file->shards[i].map;
-        if (!map->data || at < map->data || at + len > map->data + map->len)
+        /* An unpacked image is memory of its own: what is dropped of it is lost. */
+        if (file->shards[i].stored_len || !map->data || at < map->data ||
+            at + len > map->data + map->len)
             continue;
         uintptr_t from = ((uintptr_t)at + page - 1) & ~(page - 1);
         uintptr_t to = ((uintptr_t)at + len) & ~(page - 1);

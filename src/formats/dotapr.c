@@ -129,6 +129,7 @@ static rz_status read_image(struct rz_apr_reader *r)
     r->len = shard->len;
     RZ_TRY(check_sections(r));
     RZ_TRY(rz_apr_read_index(r));
+    rz_apr_touch_packed(r);
     RZ_TRY(rz_apr_read_meta(r));
     return rz_apr_add_tensors(r);
 }
@@ -163,6 +164,8 @@ rz_status rz_apr_open_memory(rz_file **out, const char *name, const void *data, 
         status = rz_apr1_read(file, err);
     else
         status = rz_fail(err, RZ_EFORMAT, "%s: neither \"APR\" nor \"APRN\"", name);
+    if (!status)
+        status = rz_file_unpack(file, err);
     if (status)
         rz_file_close(&file);
     *out = file;

@@ -45,6 +45,16 @@ struct rz_apr_header {
     uint32_t meta_len;
 };
 
+/* The extension of packed tensors (docs/packed.md): an entry of this name before the tensor's holds
+ * its matrix in the layout that these two metadata fields say. */
+#define RZ_APR_PACKED_PREFIX        "__packed__."
+#define RZ_APR_PACKED_FIELD         "packed_layout"
+#define RZ_APR_PACKED_VERSION_FIELD "packed_version"
+#define RZ_APR_PACKED_LAYOUT        "strips16"
+enum {
+    RZ_APR_PAGE = 4096 /* where they begin */
+};
+
 struct rz_apr_reader {
     struct rz_file *file;
     const char *label;
@@ -52,6 +62,7 @@ struct rz_apr_reader {
     size_t len;
     struct rz_apr_header header;
     struct rz_apr_entry *entries; /* [header.n_tensors], in the index's order */
+    uint64_t packed_version;      /* of RZ_APR_PACKED_LAYOUT; 0: the file names no layout */
     rz_error *err;
 };
 
@@ -83,6 +94,9 @@ RZ_MUST_USE rz_status rz_apr_unpack(struct rz_file *file, uint16_t flags, rz_err
 
 /* Fills r->entries (freed by the caller), and checks where the tensors lie. */
 RZ_MUST_USE rz_status rz_apr_read_index(struct rz_apr_reader *r);
+
+/* Brings the packed tensors into memory while the rest is read, where products will want them. */
+void rz_apr_touch_packed(const struct rz_apr_reader *r);
 
 /* The entry of the tensor that is called name in GGUF; NULL if there is none. */
 const struct rz_apr_entry *rz_apr_find(const struct rz_apr_reader *r, const char *gguf_name);

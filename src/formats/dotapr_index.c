@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "formats/dotapr.h"
 #include "formats/safetensors.h"
+#include "quant/pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,10 +132,15 @@ static bool is_tied(const struct rz_apr_entry *a, const struct rz_apr_entry *b)
                                (is_head(b->name) && is_embedding(a->name)));
 }
 
+/* An entry's place in the order of data. */
+struct place {
+    const struct rz_apr_entry *entry;
+};
+
 static int by_offset(const void *a, const void *b)
 {
-    const struct rz_apr_entry *x = *(const struct rz_apr_entry *const *)a;
-    const struct rz_apr_entry *y = *(const struct rz_apr_entry *const *)b;
+    const struct rz_apr_entry *x = ((const struct place *)a)->entry;
+    const struct rz_apr_entry *y = ((const struct place *)b)->entry;
     if (x->offset != y->offset)
         return x->offset < y->offset ? -1 : 1;
     if (x->size != y->size)
@@ -143,15 +149,15 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* The entries in the order of their data. Owned by the caller. */
-static rz_status order_by_data(const struct rz_apr_reader *r, const struct rz_apr_entry ***out)
+static rz_status order_by_data(const struct rz_apr_reader *r, struct place **out)
 {
     uint32_t n = r->header.n_tensors;
-    const struct rz_apr_entry **order = malloc(((size_t)n + 1) * sizeof *order);
+    struct place *order = malloc(((size_t)n + 1) * sizeof *order);
     *out = order;
     if (!order)
         return rz_fail_nomem(r->err, n * sizeof *order, "the tensor index");
     for (uint32_t i = 0; i < n; i++)
-        order[i] = &r->entries[i];
+        order[i].entry = &r->entries[i];
     if (n > 1)
         qsort(order, n, sizeof *order, by_offset);
     return RZ_OK;
@@ -159,12 +165,12 @@ static rz_status order_by_data(const struct rz_apr_reader *r, const struct rz_ap
 
 static rz_status check_overlap(const struct rz_apr_reader *r)
 {
-    const struct rz_apr_entry **order;
+    struct place *order;
     RZ_TRY(order_by_data(r, &order));
     rz_status status = RZ_OK;
     const struct rz_apr_entry *last = NULL; /* the one that reaches farthest */
     for (uint32_t i = 0; i < r->header.n_tensors && !status; i++) {
-        const struct rz_apr_entry *e = order[i];
+        const struct rz_apr_entry *e = order[i].entry;
         if (e->size == 0)
             continue;
         if (last && e->offset < last->offset + last->size && !is_tied(last, e))
@@ -240,6 +246,13 @@ static rz_status set_shape(const struct rz_apr_reader *r, const struct rz_apr_en
     return RZ_OK;
 }
 
+/* Not of memory, nor of an unpacked image. */
+static bool is_mapped(const struct rz_apr_reader *r)
+{
+    const struct rz_shard *shard = &r->file->shards[0];
+    return shard->map.data && !shard->stored_len;
+}
+
 static rz_status set_data(struct rz_apr_reader *r, const struct rz_apr_entry *e, rz_tensor *t)
 {
     uint64_t n_rows, n_cols;
@@ -266,14 +279,129 @@ static rz_status set_data(struct rz_apr_reader *r, const struct rz_apr_entry *e,
         return rz_apr_decode(r, &layout, data, e->size, t);
     t->dtype = layout.dtype;
     t->data = data;
+    t->mapped = is_mapped(r);
     t->n_bytes = e->size;
     return RZ_OK;
 }
 
-/* Optimizer state of a training run, and what other programs packed for themselves. */
-static bool is_private(rz_slice name)
+/* ---- packed tensors ---- */
+
+static bool is_packed(rz_slice name)
 {
-    return starts_with(name, "__training__.") || starts_with(name, "__packed__.");
+    return starts_with(name, RZ_APR_PACKED_PREFIX);
+}
+
+static rz_slice without_prefix(rz_slice name)
+{
+    const size_t n = strlen(RZ_APR_PACKED_PREFIX);
+    return (rz_slice){.data = name.data + n, .len = name.len - n};
+}
+
+/* The entry of exactly that name; NULL: none. */
+static const struct rz_apr_entry *find_entry(const struct rz_apr_reader *r, rz_slice name)
+{
+    size_t low = 0, high = r->header.n_tensors;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_names(r->entries[middle].name, name);
+        if (order == 0)
+            return &r->entries[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static const struct rz_apr_entry *find_packed(const struct rz_apr_reader *r, rz_slice name)
+{
+    char packed[RZ_MAX_TENSOR_NAME_BYTES + 1];
+    int n = snprintf(packed, sizeof packed, RZ_APR_PACKED_PREFIX "%.*s", (int)name.len, name.data);
+    return n > 0 && n < (int)sizeof packed
+               ? find_entry(r, (rz_slice){.data = packed, .len = (size_t)n})
+               : NULL;
+}
+
+static rz_status set_packed(const struct rz_apr_reader *r, const struct rz_apr_entry *e,
+                            rz_tensor *t)
+{
+    uint64_t n_rows, at = r->header.data_at + e->offset;
+    struct rz_apr_layout layout;
+    RZ_TRY(set_shape(r, e, t, &n_rows));
+    const uint64_t n_cols = t->shape[t->n_dims - 1];
+    if (at % RZ_APR_ALIGNMENT)
+        return rz_fail(r->err, RZ_EFORMAT, "%s: tensor %.*s is at byte %llu, no multiple of %d",
+                       r->label, shown(e->name), e->name.data, (unsigned long long)at,
+                       RZ_APR_ALIGNMENT);
+    if (!rz_apr_layout_of(e->code, n_rows, n_cols, e->size, &layout) ||
+        layout.form != RZ_APR_PLAIN || t->n_dims < 2 || t->n_dims > 3 ||
+        !rz_packed_fits(layout.dtype, t->shape[t->n_dims - 2], n_cols))
+        return rz_fail(r->err, RZ_EFORMAT,
+                       "%s: tensor %.*s: %llu bytes of type code %u are no matrix of whole strips",
+                       r->label, shown(e->name), e->name.data, (unsigned long long)e->size,
+                       e->code);
+    t->dtype = layout.dtype;
+    t->n_bytes = e->size;
+    t->packed = r->data + at;
+    return RZ_OK;
+}
+
+/* The packed copy of a tensor that stands in the file plainly too. */
+static rz_status add_packed(const struct rz_apr_reader *r, const struct rz_apr_entry *plain,
+                            rz_tensor *t)
+{
+    const struct rz_apr_entry *e = find_packed(r, plain->name);
+    rz_tensor packed = {0};
+    if (!e || r->packed_version != RZ_PACKED_VERSION)
+        return RZ_OK;
+    RZ_TRY(set_packed(r, e, &packed));
+    if (packed.dtype != t->dtype || packed.n_dims != t->n_dims || packed.n_bytes != t->n_bytes ||
+        memcmp(packed.shape, t->shape, sizeof packed.shape) != 0)
+        return rz_fail(r->err, RZ_EFORMAT, "%s: tensor %.*s has another type or shape than %.*s",
+                       r->label, shown(e->name), e->name.data, shown(plain->name),
+                       plain->name.data);
+    t->packed = packed.packed;
+    return RZ_OK;
+}
+
+static rz_status add_only_packed(const struct rz_apr_reader *r, const struct rz_apr_entry *e,
+                                 rz_tensor *t)
+{
+    if (r->packed_version != RZ_PACKED_VERSION)
+        return rz_fail(r->err, RZ_ELOAD,
+                       "%s: tensor %.*s stands only packed, in a layout that is not supported "
+                       "(supported: " RZ_APR_PACKED_LAYOUT " version %d)",
+                       r->label, shown(e->name), e->name.data, RZ_PACKED_VERSION);
+    t->mapped = is_mapped(r);
+    t->file_offset = r->header.data_at + e->offset;
+    return set_packed(r, e, t);
+}
+
+void rz_apr_touch_packed(const struct rz_apr_reader *r)
+{
+    struct rz_shard *shard = &r->file->shards[0];
+    uint64_t begin = UINT64_MAX, end = 0;
+    if (!r->file->keeps_packed || !is_mapped(r))
+        return;
+    for (uint32_t i = 0; i < r->header.n_tensors; i++) {
+        const struct rz_apr_entry *e = &r->entries[i];
+        if (!is_packed(e->name))
+            continue;
+        begin = e->offset < begin ? e->offset : begin;
+        end = e->offset + e->size > end ? e->offset + e->size : end;
+    }
+    if (begin < end)
+        rz_map_touch(&shard->map, (size_t)(r->header.data_at + begin),
+                     (size_t)(r->header.data_at + end));
+}
+
+/* Optimizer state of a training run, and what other programs packed for themselves. */
+static bool is_private(const struct rz_apr_reader *r, rz_slice name)
+{
+    if (!is_packed(name))
+        return starts_with(name, "__training__.");
+    return r->packed_version == 0 || find_entry(r, without_prefix(name));
 }
 
 static rz_status add_tensor(struct rz_apr_reader *r, const struct rz_apr_entry *e)
@@ -281,12 +409,23 @@ static rz_status add_tensor(struct rz_apr_reader *r, const struct rz_apr_entry *
     char buffer[RZ_MAX_TENSOR_NAME_BYTES + 1];
     rz_tensor t = {0};
     rz_slice name = e->name;
-    enum rz_st_name known = rz_st_gguf_name(name, buffer);
-    if (is_private(name) || known == RZ_ST_IGNORED)
+    if (is_private(r, name))
         return RZ_OK;
+    if (is_packed(name))
+        name = without_prefix(name);
+    enum rz_st_name known = rz_st_gguf_name(name, buffer);
+    if (known == RZ_ST_IGNORED)
+        return RZ_OK;
+    if (name.len == 0)
+        return rz_fail(r->err, RZ_EFORMAT, "%s: a packed tensor without a name", r->label);
     if (known == RZ_ST_NAMED)
         name = (rz_slice){.data = buffer, .len = strlen(buffer)};
-    RZ_TRY(set_data(r, e, &t));
+    if (is_packed(e->name)) {
+        RZ_TRY(add_only_packed(r, e, &t));
+    } else {
+        RZ_TRY(set_data(r, e, &t));
+        RZ_TRY(add_packed(r, e, &t));
+    }
     t.name = rz_arena_strdup(&r->file->arena, name.data, name.len);
     if (!t.name)
         return rz_fail_nomem(r->err, name.len + 1, "a tensor's name");
@@ -307,13 +446,14 @@ static rz_status add_tensor(struct rz_apr_reader *r, const struct rz_apr_entry *
 /* Data order is the order in which the tensors were written, whatever the names. */
 rz_status rz_apr_add_tensors(struct rz_apr_reader *r)
 {
-    const struct rz_apr_entry **order;
+    struct place *order;
     const struct rz_apr_entry *embedding = rz_apr_find(r, "token_embd.weight");
+    const uint32_t n = r->header.n_tensors;
     RZ_TRY(order_by_data(r, &order));
     rz_status status = RZ_OK;
-    for (uint32_t i = 0; i < r->header.n_tensors && !status; i++)
-        if (!embedding || !is_head(order[i]->name) || !is_tied(embedding, order[i]))
-            status = add_tensor(r, order[i]);
+    for (uint32_t i = 0; i < n && !status; i++)
+        if (!embedding || !is_head(order[i].entry->name) || !is_tied(embedding, order[i].entry))
+            status = add_tensor(r, order[i].entry);
     free(order);
     return status;
 }

@@ -147,7 +147,7 @@ static int hex_digit(char c)
 
 static rz_status read_string(struct list *l, struct rz_hf_strings *out)
 {
-    rz_slice raw;
+    rz_slice raw = {0};
     rz_hf_strings_begin(out);
     if (rz_json_peek(&l->j) != '{') {
         RZ_TRY(rz_json_string(&l->j, &raw));
@@ -160,7 +160,7 @@ static rz_status read_string(struct list *l, struct rz_hf_strings *out)
         int high = hex_digit(raw.data[i]), low = i + 1 < raw.len ? hex_digit(raw.data[i + 1]) : -1;
         if (high < 0 || low < 0)
             return rz_json_bad(&l->j, at, "not pairs of hexadecimal digits");
-        char byte = (char)(high << 4 | low);
+        char byte = (char)((unsigned)high << 4 | (unsigned)low);
         rz_hf_strings_text(out, &byte, 1);
     }
     return rz_hf_strings_end(&l->m->h, out);

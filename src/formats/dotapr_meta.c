@@ -379,11 +379,28 @@ static uint64_t embedding_rows(const struct rz_apr_meta *m)
     return e && e->n_dims == 2 && e->dims[0] <= e->size * 8 ? e->dims[0] : 0;
 }
 
+/* A layout of another name is one of a version that nobody reads. */
+static rz_status read_packed(struct rz_apr_meta *m)
+{
+    const struct rz_apr_field *layout = rz_apr_field(m, RZ_APR_PACKED_FIELD);
+    const struct rz_apr_field *version = rz_apr_field(m, RZ_APR_PACKED_VERSION_FIELD);
+    if (!layout)
+        return RZ_OK;
+    if (!version || !rz_apr_to_u64(version->value, &m->r->packed_version) ||
+        m->r->packed_version == 0)
+        return rz_apr_meta_bad(m, RZ_EFORMAT, RZ_APR_PACKED_VERSION_FIELD,
+                               "the layout of packed tensors has no version number");
+    if (!slice_is(layout->value, "\"" RZ_APR_PACKED_LAYOUT "\""))
+        m->r->packed_version = UINT64_MAX;
+    return RZ_OK;
+}
+
 static rz_status read_all(struct rz_apr_meta *m)
 {
     RZ_TRY(rz_hf_strings_init(&m->h, &m->tokens));
     RZ_TRY(rz_hf_strings_init(&m->h, &m->merges));
     RZ_TRY(scan(m));
+    RZ_TRY(read_packed(m));
     const struct rz_apr_field *list = rz_apr_field(m, RZ_APR_LIST_FIELD);
     if (list && list->value.data[0] == '[') {
         RZ_TRY(rz_apr_read_list(m, list));

@@ -93,8 +93,8 @@ static struct value take_float(struct rz_apr_bytes *b, size_t n)
 static struct value take_int(struct rz_apr_bytes *b, size_t n)
 {
     uint64_t bits = take_big(b, n);
-    unsigned shift = (unsigned)(64 - 8 * n);
-    return (struct value){.kind = INT, .i = (int64_t)(bits << shift) >> shift};
+    const uint64_t sign = n == 1 ? 0x80 : n == 2 ? 0x8000 : n == 4 ? 1ull << 31 : 1ull << 63;
+    return (struct value){.kind = INT, .i = (int64_t)((bits ^ sign) - sign)};
 }
 
 /* The types 0xc0 to 0xdf, by the first of each run; a run's types differ in how many bytes the
@@ -142,7 +142,9 @@ static struct value take_value(struct rz_apr_bytes *b)
         v = (struct value){.kind = INT, .i = (int8_t)type};
     else
         v = take_typed(b, type);
-    return b->bad ? (struct value){.kind = BROKEN} : v;
+    if (b->bad)
+        v = (struct value){.kind = BROKEN};
+    return v;
 }
 
 static rz_status broken(const struct walk *w, const char *what)

@@ -13,6 +13,7 @@
 #include "formats/dotapr_meta.h"
 #include "formats/writer.h"
 #include "quant/dtype.h"
+#include "quant/pack.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -474,6 +475,11 @@ static rz_status put_all(struct rz_buf *out, const struct view *v,
     rz_apr_known_fini(&known);
     if (tied)
         rz_buf_str(out, ",\"tied_embeddings\":true");
+    if (plan->packing)
+        rz_buf_printf(out,
+                      ",\"" RZ_APR_PACKED_FIELD "\":\"" RZ_APR_PACKED_LAYOUT
+                      "\",\"" RZ_APR_PACKED_VERSION_FIELD "\":%d",
+                      RZ_PACKED_VERSION);
     put_tokenizer(out, v);
     RZ_TRY(put_list(out, v));
     rz_buf_char(out, '}');

@@ -3,7 +3,8 @@
  * Everything but the data is known when writing begins, so header, metadata and index go first and
  * the data streams behind them; the CRC over the whole file is computed on the way. The index is
  * sorted by name, the data stands in the plan's order. A tied head is a second entry for the
- * embedding's bytes: realizar wants one, and it costs no space.
+ * embedding's bytes: realizar wants one, and it costs no space. Packed matrices are entries of
+ * their own, packed 16 rows at a time as the rows go by.
  * Source: aprender's apr-format crate, as docs/formats.md tells. */
 #include "base/buf.h"
 #include "base/checked.h"
@@ -15,6 +16,7 @@
 #include "formats/safetensors.h"
 #include "formats/writer.h"
 #include "quant/dtype.h"
+#include "quant/pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +26,29 @@ enum {
     NAME_BYTES = RZ_MAX_TENSOR_NAME_BYTES + 1
 };
 
+#define NONE SIZE_MAX
+
+/* One of the plan's tensors: its entries, and what has come of it. */
+struct out_tensor {
+    size_t plain, packed; /* indices of entries; NONE: it does not stand so */
+    size_t n_bytes;
+    struct rz_pack_args pack;
+};
+
 struct rz_writer {
     struct rz_out_file *out;
     struct rz_apr_pack *pack;
-    struct rz_apr_entry *entries; /* the plan's tensors in order, then the tied head if there is */
+    struct out_tensor *tensors;   /* the plan's, in order */
+    struct rz_apr_entry *entries; /* theirs in the order of data, then the tied head if there is */
     char (*names)[NAME_BYTES];
     size_t n_entries, n_tensors, i_tensor;
     uint64_t left;       /* bytes of the current tensor that are to come */
+    uint64_t at;         /* bytes of the data section that were put */
     uint64_t data_bytes; /* padding included */
+    rz_packing packing;
+    /* Rows that make no whole strip yet, and one strip or the whole matrix packed. */
+    uint8_t *rows, *packed;
+    size_t n_rows_bytes, n_packed_bytes, cap_rows, cap_packed;
 };
 
 /* ---- a file up to its data ---- */
@@ -128,28 +145,63 @@ void rz_apr_hf_name(const char *gguf, char *out)
         snprintf(out, NAME_BYTES, "%s", gguf);
 }
 
-static rz_status plan_tensor(struct rz_writer *w, const struct rz_out_tensor *t, rz_error *err)
+static rz_status tensor_bytes(const struct rz_out_tensor *t, uint64_t *bytes, rz_error *err)
 {
-    struct rz_apr_entry *e = &w->entries[w->n_entries];
-    char *name = w->names[w->n_entries];
-    uint64_t bytes;
     bool fits = t->n_dims >= 1 && t->n_dims <= RZ_MAX_DIMS &&
-                rz_dtype_row_bytes(t->dtype, t->shape[t->n_dims - 1], &bytes);
+                rz_dtype_row_bytes(t->dtype, t->shape[t->n_dims - 1], bytes);
     for (uint32_t i = 0; fits && i + 1 < t->n_dims; i++)
-        fits = rz_mul_u64(bytes, t->shape[i], &bytes);
-    if (!fits || bytes > INT64_MAX / 2 - w->data_bytes)
+        fits = rz_mul_u64(*bytes, t->shape[i], bytes);
+    if (!fits || *bytes > INT64_MAX / 4)
         return rz_fail(err, RZ_EUSAGE, "tensor %s: its shape does not fit type %s", t->name,
                        rz_dtype_name(t->dtype));
-    rz_apr_hf_name(t->name, name);
+    return RZ_OK;
+}
+
+static size_t add_entry(struct rz_writer *w, const struct rz_out_tensor *t, const char *prefix,
+                        uint64_t bytes)
+{
+    struct rz_apr_entry *e = &w->entries[w->n_entries];
+    char *name = w->names[w->n_entries], hf[NAME_BYTES];
+    rz_apr_hf_name(t->name, hf);
+    snprintf(name, NAME_BYTES, "%s%s", prefix, hf);
     /* GGML's numbers; where aprender means another type by one, the size tells. */
     *e = (struct rz_apr_entry){.name = {.data = name, .len = strlen(name)},
                                .code = (uint8_t)rz_dtype_info(t->dtype)->gguf_id,
                                .n_dims = (uint8_t)t->n_dims,
-                               .offset = w->data_bytes,
                                .size = bytes};
     memcpy(e->dims, t->shape, t->n_dims * sizeof *e->dims);
-    w->data_bytes = rz_align_up(w->data_bytes + bytes, RZ_APR_ALIGNMENT);
-    w->n_entries++;
+    return w->n_entries++;
+}
+
+/* A matrix that is multiplied by: an embedding beside a head of its own is only looked up. */
+static bool is_packable(const struct rz_out_tensor *t, bool has_head)
+{
+    char hf[NAME_BYTES];
+    rz_apr_hf_name(t->name, hf);
+    return (t->n_dims == 2 || t->n_dims == 3) &&
+           rz_packed_fits(t->dtype, t->shape[t->n_dims - 2], t->shape[t->n_dims - 1]) &&
+           strlen(RZ_APR_PACKED_PREFIX) + strlen(hf) < NAME_BYTES &&
+           !(has_head && !strcmp(t->name, "token_embd.weight"));
+}
+
+static rz_status plan_tensor(struct rz_writer *w, const struct rz_out_tensor *t, bool has_head,
+                             rz_error *err)
+{
+    uint64_t bytes;
+    struct out_tensor *out = &w->tensors[w->n_tensors++];
+    RZ_TRY(tensor_bytes(t, &bytes, err));
+    const bool pack = w->packing && is_packable(t, has_head);
+    *out = (struct out_tensor){.plain = NONE, .packed = NONE, .n_bytes = bytes};
+    if (!pack || w->packing == RZ_PACK_ALSO)
+        out->plain = add_entry(w, t, "", bytes);
+    if (!pack)
+        return RZ_OK;
+    out->packed = add_entry(w, t, RZ_APR_PACKED_PREFIX, bytes);
+    const uint32_t n_cols = (uint32_t)t->shape[t->n_dims - 1];
+    out->pack = (struct rz_pack_args){.type = t->dtype,
+                                      .n_rows = RZ_STRIP_ROWS,
+                                      .n_cols = n_cols,
+                                      .w_row_bytes = rz_packed_row_bytes(t->dtype, n_cols)};
     return RZ_OK;
 }
 
@@ -161,7 +213,7 @@ static bool tie_head(struct rz_writer *w, const struct rz_writer_plan *plan)
         if (!strcmp(plan->tensors[i].name, "output.weight"))
             return false;
         if (!strcmp(plan->tensors[i].name, "token_embd.weight"))
-            embedding = &w->entries[i];
+            embedding = w->tensors[i].plain != NONE ? &w->entries[w->tensors[i].plain] : NULL;
     }
     if (!embedding)
         return false;
@@ -192,15 +244,42 @@ static rz_status check_names(const struct rz_writer *w, rz_error *err)
 static rz_status plan_all(struct rz_writer *w, const struct rz_writer_plan *plan, bool *tied,
                           rz_error *err)
 {
-    w->entries = calloc(plan->n_tensors + 1, sizeof *w->entries);
-    w->names = calloc(plan->n_tensors + 1, sizeof *w->names);
-    if (!w->entries || !w->names)
-        return rz_fail_nomem(err, plan->n_tensors * sizeof *w->names, "the tensor index");
+    const size_t n = 2 * plan->n_tensors + 1;
+    bool has_head = false;
+    w->packing = plan->packing;
+    w->tensors = calloc(plan->n_tensors + 1, sizeof *w->tensors);
+    w->entries = calloc(n, sizeof *w->entries);
+    w->names = calloc(n, sizeof *w->names);
+    if (!w->tensors || !w->entries || !w->names)
+        return rz_fail_nomem(err, n * sizeof *w->names, "the tensor index");
     for (size_t i = 0; i < plan->n_tensors; i++)
-        RZ_TRY(plan_tensor(w, &plan->tensors[i], err));
-    w->n_tensors = plan->n_tensors;
+        has_head = has_head || !strcmp(plan->tensors[i].name, "output.weight");
+    for (size_t i = 0; i < plan->n_tensors; i++)
+        RZ_TRY(plan_tensor(w, &plan->tensors[i], has_head, err));
     *tied = tie_head(w, plan);
     return check_names(w, err);
+}
+
+/* Where the data will stand behind a head of so many bytes: packed tensors at whole pages. */
+static rz_status place(struct rz_writer *w, uint64_t head, rz_error *err)
+{
+    uint64_t at = 0;
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        const size_t entries[] = {w->tensors[i].plain, w->tensors[i].packed};
+        for (size_t k = 0; k < RZ_ARRAY_LEN(entries); k++) {
+            if (entries[k] == NONE)
+                continue;
+            struct rz_apr_entry *e = &w->entries[entries[k]];
+            if (k == 1)
+                at = rz_align_up(head + at, RZ_APR_PAGE) - head;
+            e->offset = at;
+            if (e->size > INT64_MAX / 2 - at)
+                return rz_fail(err, RZ_EUSAGE, "the tensors take more than 2^62 bytes");
+            at = rz_align_up(at + e->size, RZ_APR_ALIGNMENT);
+        }
+    }
+    w->data_bytes = at;
+    return RZ_OK;
 }
 
 /* ---- writing ---- */
@@ -212,18 +291,45 @@ static void free_writer(struct rz_writer **writer)
         return;
     rz_apr_pack_free(&w->pack);
     rz_out_file_free(&w->out);
+    free(w->tensors);
     free(w->entries);
     free(w->names);
+    free(w->rows);
+    free(w->packed);
     free(w);
     *writer = NULL;
 }
 
-/* Passes over tensors without bytes. */
-static void next_tensor(struct rz_writer *w)
+static rz_status reserve(uint8_t **p, size_t *cap, size_t bytes, rz_error *err)
 {
-    while (w->i_tensor < w->n_tensors && w->entries[w->i_tensor].size == 0)
+    if (bytes <= *cap)
+        return RZ_OK;
+    free(*p);
+    *cap = 0;
+    bytes = rz_align_up(bytes, RZ_APR_ALIGNMENT);
+    *p = aligned_alloc(RZ_APR_ALIGNMENT, bytes);
+    if (!*p)
+        return rz_fail_nomem(err, bytes, "packed rows");
+    *cap = bytes;
+    return RZ_OK;
+}
+
+/* The next tensor that has bytes. */
+static rz_status next_tensor(struct rz_writer *w, rz_error *err)
+{
+    while (w->i_tensor < w->n_tensors && w->tensors[w->i_tensor].n_bytes == 0)
         w->i_tensor++;
-    w->left = w->i_tensor < w->n_tensors ? w->entries[w->i_tensor].size : 0;
+    w->left = 0;
+    if (w->i_tensor == w->n_tensors)
+        return RZ_OK;
+    const struct out_tensor *t = &w->tensors[w->i_tensor];
+    w->left = t->n_bytes;
+    w->n_rows_bytes = w->n_packed_bytes = 0;
+    if (t->packed == NONE)
+        return RZ_OK;
+    const size_t strip = RZ_STRIP_ROWS * t->pack.w_row_bytes;
+    RZ_TRY(reserve(&w->rows, &w->cap_rows, strip, err));
+    return reserve(&w->packed, &w->cap_packed, t->plain == NONE ? strip : t->n_bytes, err);
 }
 
 static rz_status write_head(struct rz_writer *w, const struct rz_writer_plan *plan, bool tied,
@@ -234,16 +340,23 @@ static rz_status write_head(struct rz_writer *w, const struct rz_writer_plan *pl
     struct rz_buf json, head;
     uint64_t weights = 0;
     for (size_t i = 0; i < w->n_tensors; i++)
-        weights += w->entries[i].size;
+        weights += w->tensors[i].n_bytes;
     rz_buf_init(&json, RZ_APR_MAX_META_BYTES);
     rz_buf_init(&head, (size_t)RZ_APR_MAX_META_BYTES * 2);
     rz_status status = rz_apr_put_metadata(&json, plan, weights, tied, err);
+    if (!status)
+        status = place(w, rz_apr_head_bytes(json.len, w->entries, w->n_entries), err);
+    for (size_t i = 0; tied && i < w->n_tensors; i++)
+        if (!strcmp(plan->tensors[i].name, "token_embd.weight"))
+            w->entries[w->n_entries - 1].offset = w->entries[w->tensors[i].plain].offset;
     if (!status) {
         rz_apr_put_head(&head, (rz_slice){.data = json.data, .len = json.len}, w->entries,
                         w->n_entries, RZ_APR_ROW_MAJOR | flags_of[plan->compression]);
         if (head.failed)
             status = rz_fail_nomem(err, head.len, "an .apr file's head");
     }
+    if (!status && !plan->compression)
+        status = rz_out_file_reserve(w->out, head.len + w->data_bytes + RZ_APR_FOOTER_BYTES, err);
     if (!status)
         status = rz_apr_pack_new(&w->pack, w->out, plan->compression,
                                  head.len + w->data_bytes + RZ_APR_FOOTER_BYTES, err);
@@ -251,8 +364,7 @@ static rz_status write_head(struct rz_writer *w, const struct rz_writer_plan *pl
         status = rz_apr_pack_put(w->pack, head.data, head.len, err);
     rz_buf_fini(&json);
     rz_buf_fini(&head);
-    next_tensor(w);
-    return status;
+    return status ? status : next_tensor(w, err);
 }
 
 static rz_status begin(struct rz_writer **out, const struct rz_writer_plan *plan, rz_error *err)
@@ -275,25 +387,83 @@ static rz_status begin(struct rz_writer **out, const struct rz_writer_plan *plan
     return status;
 }
 
+static rz_status put(struct rz_writer *w, const void *data, size_t len, rz_error *err)
+{
+    w->at += len;
+    return rz_apr_pack_put(w->pack, data, len, err);
+}
+
+static rz_status pad_to(struct rz_writer *w, uint64_t at, rz_error *err)
+{
+    static const char zeros[RZ_APR_PAGE];
+    RZ_ASSERT(at >= w->at && at - w->at <= RZ_APR_PAGE);
+    return put(w, zeros, (size_t)(at - w->at), err);
+}
+
+/* 16 rows are packed: into the matrix in memory, or out. */
+static rz_status put_strip(struct rz_writer *w, const uint8_t *rows, rz_error *err)
+{
+    const struct out_tensor *t = &w->tensors[w->i_tensor];
+    const size_t strip = RZ_STRIP_ROWS * t->pack.w_row_bytes;
+    struct rz_pack_args a = t->pack;
+    a.w = rows;
+    a.packed = w->packed + w->n_packed_bytes;
+    rz_pack_strips(&a, 0, 1);
+    if (t->plain == NONE)
+        return put(w, a.packed, strip, err);
+    w->n_packed_bytes += strip;
+    return RZ_OK;
+}
+
+/* Whole strips as they come; what is less waits for the rest. */
+static rz_status pack_rows(struct rz_writer *w, const uint8_t *data, size_t len, rz_error *err)
+{
+    const size_t strip = RZ_STRIP_ROWS * w->tensors[w->i_tensor].pack.w_row_bytes;
+    while (len > 0) {
+        size_t n = rz_min_size(len, strip - w->n_rows_bytes);
+        if (n == strip) {
+            RZ_TRY(put_strip(w, data, err));
+        } else {
+            memcpy(w->rows + w->n_rows_bytes, data, n);
+            w->n_rows_bytes += n;
+            if (w->n_rows_bytes == strip) {
+                w->n_rows_bytes = 0;
+                RZ_TRY(put_strip(w, w->rows, err));
+            }
+        }
+        data += n;
+        len -= n;
+    }
+    return RZ_OK;
+}
+
 static rz_status write_data(struct rz_writer *w, const void *data, size_t len, rz_error *err)
 {
-    static const char zeros[RZ_APR_ALIGNMENT];
     RZ_ASSERT(len <= w->left);
     if (len == 0)
         return RZ_OK;
-    RZ_TRY(rz_apr_pack_put(w->pack, data, len, err));
+    const struct out_tensor *t = &w->tensors[w->i_tensor];
+    if (w->left == t->n_bytes)
+        RZ_TRY(pad_to(w, w->entries[t->plain != NONE ? t->plain : t->packed].offset, err));
+    if (t->plain != NONE)
+        RZ_TRY(put(w, data, len, err));
+    if (t->packed != NONE)
+        RZ_TRY(pack_rows(w, data, len, err));
     w->left -= len;
     if (w->left > 0)
         return RZ_OK;
-    uint64_t size = w->entries[w->i_tensor++].size;
-    next_tensor(w);
-    return rz_apr_pack_put(w->pack, zeros, (size_t)(rz_align_up(size, RZ_APR_ALIGNMENT) - size),
-                           err);
+    if (t->plain != NONE && t->packed != NONE) {
+        RZ_TRY(pad_to(w, w->entries[t->packed].offset, err));
+        RZ_TRY(put(w, w->packed, w->n_packed_bytes, err));
+    }
+    w->i_tensor++;
+    return next_tensor(w, err);
 }
 
 static rz_status finish(struct rz_writer *w, rz_error *err)
 {
     RZ_ASSERT(w->i_tensor == w->n_tensors && w->left == 0);
+    RZ_TRY(pad_to(w, w->data_bytes, err));
     uint32_t crc = rz_apr_pack_crc(w->pack);
     RZ_TRY(rz_apr_pack_put(w->pack, &crc, sizeof crc, err));
     RZ_TRY(rz_apr_pack_end(w->pack, err));

@@ -7,16 +7,19 @@
 #include "base/checked.h"
 #include "base/fail.h"
 #include "base/hash.h"
+#include "quant/pack.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     FIRST_SLOTS = 64,
     /* At load 1/2 a run of this length has no honest explanation (linear probing of a random hash:
      * below 200 for 2^18 names), and it bounds what names made to collide can cost. */
     MAX_PROBES = 1024,
-    ARENA_SLACK_BYTES = 65536
+    ARENA_SLACK_BYTES = 65536,
+    UNPACKED_ALIGN = 64
 };
 
 rz_status rz_file_new(struct rz_file **out, const char *path, rz_error *err)
@@ -110,6 +113,8 @@ void rz_file_clear(struct rz_file *file)
     index_clear(&file->meta_index);
     index_clear(&file->tensor_index);
     rz_arena_fini(&file->arena);
+    if (file->unpacked)
+        munmap(file->unpacked, file->unpacked_bytes);
     *file = (struct rz_file){.path = file->path, .format = file->format, .version = file->version};
     rz_arena_init(&file->arena, ARENA_SLACK_BYTES);
 }
@@ -122,6 +127,52 @@ void rz_file_close(rz_file **file)
     free((*file)->path);
     free(*file);
     *file = NULL;
+}
+
+/* ---- tensors that stand only packed ---- */
+
+static void unpack_tensor(const rz_tensor *t, uint8_t *to)
+{
+    const uint64_t n_rows = t->shape[t->n_dims - 2], n_stack = t->n_dims > 2 ? t->shape[0] : 1;
+    const size_t matrix_bytes = t->n_bytes / n_stack;
+    const struct rz_unpack_args a = {.type = t->dtype,
+                                     .n_rows = (uint32_t)n_rows,
+                                     .n_cols = (uint32_t)t->shape[t->n_dims - 1],
+                                     .w_row_bytes = matrix_bytes / n_rows};
+    for (uint64_t i = 0; i < n_stack; i++) {
+        struct rz_unpack_args one = a;
+        one.packed = (const uint8_t *)t->packed + i * matrix_bytes;
+        one.w = to + i * matrix_bytes;
+        rz_unpack_strips(&one, 0, (uint32_t)(n_rows / RZ_STRIP_ROWS));
+    }
+}
+
+rz_status rz_file_unpack(struct rz_file *file, rz_error *err)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < file->n_tensors; i++)
+        if (!file->tensors[i].data)
+            total += rz_align_up(file->tensors[i].n_bytes, UNPACKED_ALIGN);
+    if (total == 0)
+        return RZ_OK;
+    /* No more than the file has: each of them stands there in as many bytes. */
+    uint8_t *to = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (to == MAP_FAILED)
+        return rz_fail_nomem(err, total, "the rows of packed weights");
+    RZ_ASSERT(!file->unpacked);
+    file->unpacked = to;
+    file->unpacked_bytes = total;
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        rz_tensor *t = &file->tensors[i];
+        if (t->data)
+            continue;
+        unpack_tensor(t, to);
+        t->data = to;
+        t->mapped = false;
+        to += rz_align_up(t->n_bytes, UNPACKED_ALIGN);
+    }
+    (void)mprotect(file->unpacked, total, PROT_READ);
+    return RZ_OK;
 }
 
 /* ---- names ---- */

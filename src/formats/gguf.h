@@ -19,7 +19,7 @@ struct gguf_reader {
     const char *label;    /* of this shard, for messages */
     const uint8_t *data;
     size_t len, pos;
-    bool mapped; /* data is a file mapping */
+    bool mapped;                /* data is a file mapping */
     uint64_t n_tensors, n_meta; /* as the header announces them */
     uint64_t alignment;
     uint32_t split_no, split_count; /* count 0: not a shard */

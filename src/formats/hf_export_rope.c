@@ -88,7 +88,7 @@ static rz_status put_llama3(struct rz_hf_export *x, json_t *config, const rz_ten
         largest > 1 &&
         (gives(&l, theta, x->head_dim, divisors) ||
          (fit(&l, theta, x->head_dim, divisors) && gives(&l, theta, x->head_dim, divisors)));
-    if (!found || l.n_orig < 1)
+    if (!found || !(l.n_orig >= 1 && l.n_orig <= INT32_MAX))
         return rz_fail(x->err, RZ_ELOAD,
                        "%s: the divisors of tensor %s are not those of a llama3 scaling, so "
                        "config.json cannot say them",

@@ -2,8 +2,8 @@
  *
  * Invariant: temporary is not NULL exactly while a directory of that name is ours to remove. An
  * existing directory is exchanged with the new one in one step (renameat2), so there is no moment
- * without either; what was there is removed after that, file by file, and only files of the kinds
- * that such a directory holds. */
+ * without either; what was there is removed after that, file by file, and only files whose names
+ * such a directory has. */
 #include "formats/out_dir.h"
 
 #include "base/fail.h"
@@ -28,16 +28,38 @@ struct rz_out_dir {
     bool replaces;
 };
 
+/* "model.safetensors", "model-00001-of-00002.safetensors". */
+static bool is_weights(const char *name)
+{
+    static const char pattern[] = "model-#####-of-#####.safetensors";
+    if (!strcmp(name, "model.safetensors"))
+        return true;
+    for (size_t i = 0; i < sizeof pattern; i++)
+        if (pattern[i] == '#' ? name[i] < '0' || name[i] > '9' : name[i] != pattern[i])
+            return false;
+    return true;
+}
+
+/* By whole names: a folder of somebody's other JSON files must never look like a model. */
 static bool is_ours(const char *name)
 {
-    static const char *const endings[] = {".safetensors", ".json", ".jinja"};
+    static const char *const names[] = {"config.json",
+                                        "generation_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "chat_template.json",
+                                        "chat_template.jinja",
+                                        "model.safetensors.index.json"};
     size_t len = strlen(name);
-    for (size_t i = 0; i < RZ_ARRAY_LEN(endings); i++) {
-        size_t n = strlen(endings[i]);
-        if (len > n && !strcmp(name + len - n, endings[i]))
+    for (size_t i = 0; i < RZ_ARRAY_LEN(names); i++)
+        if (!strcmp(name, names[i]))
             return true;
-    }
-    return strstr(name, ".part") != NULL;
+    /* A file that a killed process was writing (out_file.c). */
+    return is_weights(name) || (len > 5 && !strcmp(name + len - 5, ".part"));
 }
 
 /* Calls fn for each entry; stops at the first that it returns false for. */
@@ -176,18 +198,35 @@ rz_status rz_out_dir_put(struct rz_out_dir *dir, const char *name, const void *d
     return status;
 }
 
+/* For a file system without renameat2's flags: what was there steps aside, and back if the new one
+ * cannot take its name. In between the name means nothing for an instant. */
+static bool replace_in_steps(struct rz_out_dir *dir)
+{
+    char *aside = NULL;
+    if (asprintf(&aside, "%s.old.part", dir->temporary) < 0)
+        return false;
+    bool done = false;
+    if (!dir->replaces || !rename(dir->path, aside)) {
+        done = !rename(dir->temporary, dir->path);
+        int reason = errno;
+        if (!done && dir->replaces)
+            (void)!rename(aside, dir->path);
+        errno = reason;
+    }
+    if (done && dir->replaces)
+        remove_dir(aside);
+    dir->replaces = dir->replaces && !done;
+    free(aside);
+    return done;
+}
+
 rz_status rz_out_dir_finish(struct rz_out_dir *dir, rz_error *err)
 {
     unsigned flags = dir->replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE;
-    int failed = renameat2(AT_FDCWD, dir->temporary, AT_FDCWD, dir->path, flags);
-    if (failed && (errno == EINVAL || errno == ENOSYS)) {
-        /* A file system without these: an instant in which the name means nothing. */
-        if (dir->replaces)
-            remove_dir(dir->path);
-        failed = rename(dir->temporary, dir->path);
-        dir->replaces = false;
-    }
-    if (failed)
+    bool done = !renameat2(AT_FDCWD, dir->temporary, AT_FDCWD, dir->path, flags);
+    if (!done && (errno == EINVAL || errno == ENOSYS))
+        done = replace_in_steps(dir);
+    if (!done)
         return rz_fail(err, RZ_EIO, "%s: cannot create: %s", dir->path, strerror(errno));
     if (dir->replaces)
         remove_dir(dir->temporary); /* now what was there before */

@@ -161,8 +161,8 @@ static void run_thread(void *ctx, unsigned i_thread, unsigned n_threads)
 
 void rz_scan_run(struct rz_scan_job *job)
 {
-    atomic_store_explicit(&job->next, 0, memory_order_relaxed);
-    if (job->n_chunks > 1)
+    atomic_store_explicit(&job->next, job->first, memory_order_relaxed);
+    if (job->n_chunks - job->first > 1)
         rz_pool_run(job->scan->pool, run_thread, job);
     else
         run_thread(job, 0, 1); /* a norm or bias: not worth waking anybody */

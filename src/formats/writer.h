@@ -8,7 +8,7 @@
 #ifndef RZ_FORMATS_WRITER_H
 #define RZ_FORMATS_WRITER_H
 
-#include <realizar/file.h>
+#include <realizar/convert.h>
 
 /* A change to the source's metadata. */
 struct rz_meta_edit {
@@ -45,6 +45,7 @@ struct rz_writer_plan {
     const struct rz_out_tensor *tensors;
     size_t n_tensors;
     enum rz_compression compression; /* .apr only; elsewhere RZ_EUSAGE */
+    rz_packing packing;              /* .apr only */
     uint64_t shard_bytes;            /* SafeTensors only: split above this; 0: one file */
 };
 

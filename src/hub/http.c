@@ -10,11 +10,12 @@
 
 #ifdef RZ_HAVE_CURL
 
-#include <curl/curl.h>
+#include "base/clock.h"
+#include "hub/curl.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 enum {
     MAX_HOPS = 8,
@@ -75,9 +76,7 @@ struct driver {
 
 static uint64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return (uint64_t)(rz_now_s() * 1e3);
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *user)
@@ -153,16 +152,6 @@ static bool make_headers(struct slot *s)
     return ok;
 }
 
-static void set_protocols(CURL *easy, bool https_only)
-{
-#if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, https_only ? "https" : "http,https");
-#else
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
-                     (long)(CURLPROTO_HTTPS | (https_only ? 0 : CURLPROTO_HTTP)));
-#endif
-}
-
 /* Sends the request for s->url. */
 static rz_status start_hop(struct slot *s)
 {
@@ -177,7 +166,7 @@ static rz_status start_hop(struct slot *s)
     s->last_byte_ms = now_ms();
     if (!make_headers(s))
         return rz_fail_nomem(s->d->err, 0, "a request");
-    set_protocols(easy, !strncasecmp(s->url, "https:", 6));
+    rz_curl_protocols(easy, !strncasecmp(s->url, "https:", 6));
     curl_easy_setopt(easy, CURLOPT_URL, s->url);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, s->headers);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

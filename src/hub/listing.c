@@ -154,7 +154,8 @@ static rz_status scan_entry(struct rz_listing *l, const char *folder, const char
     rz_status status = RZ_OK;
     if (!path)
         return rz_fail_nomem(err, strlen(name), "a path");
-    if (!stat(path, &st) && S_ISREG(st.st_mode) && l->n < MAX_ITEMS) {
+    bool exists = !stat(path, &st); /* a symbolic link may lead nowhere */
+    if (exists && S_ISREG(st.st_mode) && l->n < MAX_ITEMS) {
         struct rz_item *items = realloc(l->items, (l->n + 1) * sizeof *items);
         if (items)
             l->items = items;
@@ -165,7 +166,7 @@ static rz_status scan_entry(struct rz_listing *l, const char *folder, const char
             free(item.name);
             status = rz_fail_nomem(err, sizeof item, "a list of files");
         }
-    } else if (S_ISDIR(st.st_mode) && levels > 1) {
+    } else if (exists && S_ISDIR(st.st_mode) && levels > 1) {
         status = scan(l, folder, name, levels - 1, err);
     }
     free(path);

@@ -17,9 +17,10 @@ static bool is_alnum(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+/* Hugging Face's rule. As no word ends in '-', "org--repo" is split at its first "--". */
 static bool is_word(const char *text, size_t len)
 {
-    if (len == 0 || !is_alnum(text[0]))
+    if (len == 0 || !is_alnum(text[0]) || strchr(".-", text[len - 1]))
         return false;
     for (size_t i = 0; i < len; i++) {
         if (!is_alnum(text[i]) && text[i] != '.' && text[i] != '_' && text[i] != '-')

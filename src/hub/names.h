@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 /* "org/repo" of text[0..len): two parts of letters, digits, '.', '_', '-', which begin with a
- * letter or digit and hold neither ".." nor "--" (as the hub's own rule is, so that "org--repo" has
- * one meaning). */
+ * letter or digit, do not end in '.' or '-' and hold neither ".." nor "--" (as the hub's own rule
+ * is, so that "org--repo" has one meaning). */
 bool rz_name_is_repo(const char *text, size_t len);
 
 /* A branch, tag or commit: the same letters and '/', no ".." and no empty part. */

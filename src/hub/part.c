@@ -393,6 +393,7 @@ static enum rz_http_verdict part_end(void *user, rz_error *err)
         return RZ_HTTP_FAIL;
     if (!same)
         return mismatch(p, hex, err);
+    p->unverified = !is_hash_known(p);
     if (p->digest.kind == RZ_DIGEST_SHA256)
         memcpy(p->sha256, hex, sizeof p->sha256);
     p->size = p->len;

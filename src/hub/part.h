@@ -28,6 +28,7 @@ struct rz_part {
     bool was_resumed; /* some of the bytes are from an earlier run or another version */
     bool no_resume;   /* the server's ranges are of no use */
     bool done;
+    bool unverified; /* done, and there was no hash to compare with */
     struct rz_digest digest;
     char etag[RZ_ETAG_MAX];
 };

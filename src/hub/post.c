@@ -9,7 +9,7 @@
 
 #ifdef RZ_HAVE_CURL
 
-#include <curl/curl.h>
+#include "hub/curl.h"
 
 enum {
     CONNECT_MS = 5000
@@ -39,7 +39,7 @@ static void set_up(CURL *easy, struct post *p, const char *url, const char *body
                    struct curl_slist *headers)
 {
     curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    rz_curl_protocols(easy, false);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);

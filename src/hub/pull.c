@@ -104,8 +104,8 @@ static rz_status check_space(const struct pull *p, rz_error *err)
         (double)missing * 1e-6, p->m->name, (double)available * 1e-6);
 }
 
-/* A file of the user's folder is only taken for the right one if its hash is, and never replaced
- * unasked. */
+/* A file of the user's folder is only taken for the right one if its hash is (where none is told,
+ * as of a URL, if it has the name), and never replaced unasked. */
 static rz_status check_existing(const struct pull *p, struct rz_model_file *f, rz_error *err)
 {
     uint64_t n_bytes;
@@ -289,6 +289,7 @@ static rz_status download(struct pull *p, rz_error *err)
     for (size_t i = 0; i < p->n; i++) {
         rz_hub_file *f = &p->m->files[p->file_of[i]].told;
         memcpy(f->sha256, p->parts[i].sha256, sizeof f->sha256);
+        f->unverified = p->parts[i].unverified;
     }
     return RZ_OK;
 }

@@ -5,6 +5,7 @@
 #include "hub/files.h"
 #include "hub/names.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,17 @@ struct removing {
     rz_hub_removed *out;
     rz_error *err;
 };
+
+/* What a download has noted beside its unfinished file (part.h). */
+static rz_status remove_etag(const struct removing *r, const char *partial)
+{
+    char *path;
+    if (asprintf(&path, "%s.etag", partial) < 0)
+        return rz_fail_nomem(r->err, strlen(partial), "a path");
+    rz_status status = rz_remove_tree(path, r->dry_run, r->out, r->err);
+    free(path);
+    return status;
+}
 
 /* The files of one variant that are there, and what has come of those that are not. */
 static rz_status remove_variant(const struct removing *r, const struct rz_variant *v,
@@ -32,6 +44,8 @@ static rz_status remove_variant(const struct removing *r, const struct rz_varian
         status = rz_remove_tree(m->files[i].told.path, r->dry_run, r->out, r->err);
         if (!status)
             status = rz_remove_tree(m->files[i].partial, r->dry_run, r->out, r->err);
+        if (!status)
+            status = remove_etag(r, m->files[i].partial);
     }
     rz_hub_model_free(&m);
     free(partial);

@@ -21,6 +21,7 @@ typedef vflt load_kv_fn(const void *p);
 struct kv_reader {
     uint32_t elem; /* bytes */
     load_kv_fn *load;
+    bool scaled; /* RZ_KV_Q8_0 */
 };
 
 RZ_INLINE vflt load_kv_f32(const void *p)
@@ -33,6 +34,15 @@ RZ_INLINE vflt load_kv_f16(const void *p)
     return vf_load_f16(p);
 }
 
+RZ_INLINE vflt load_kv_i8(const void *p)
+{
+    return vf_load_i8((const int8_t *)p);
+}
+
+static const struct kv_reader reader_f32 = {4, load_kv_f32, false};
+static const struct kv_reader reader_f16 = {2, load_kv_f16, false};
+static const struct kv_reader reader_q8_0 = {1, load_kv_i8, true};
+
 struct product {
     const float *a;      /* [rows][RZ_ATTEND_STRIDE] */
     const uint8_t *b;    /* its row 0, column 0 */
@@ -40,7 +50,8 @@ struct product {
     uint32_t begin, end; /* k */
     float *c;            /* [rows][c_stride] */
     size_t c_stride;
-    const uint8_t *ahead; /* asked for meanwhile, as many bytes as b has */
+    const uint8_t *ahead; /* asked for meanwhile, row by row */
+    size_t ahead_step;
 };
 
 /* n rows, n_vecs vectors of columns; both constant. add: to what C holds, else from zero. */
@@ -54,7 +65,7 @@ RZ_INLINE void product(const struct product *t, int n, int n_vecs, bool add,
         for (int v = 0; v < n_vecs; v++)
             c[2 * r + v] = add ? vf_load(t->c + (size_t)r * t->c_stride + v * LANES) : vf_set1(0);
     }
-    const uint8_t *b = t->b + t->begin * t->b_step, *ahead = t->ahead + t->begin * t->b_step;
+    const uint8_t *b = t->b + t->begin * t->b_step, *ahead = t->ahead + t->begin * t->ahead_step;
     const float *a = t->a + t->begin;
     for (uint32_t k = t->begin; k < t->end; k++, a++) {
         vflt x[2];
@@ -69,7 +80,7 @@ RZ_INLINE void product(const struct product *t, int n, int n_vecs, bool add,
                 c[2 * r + v] = vf_fma_bcast(a + r * RZ_ATTEND_STRIDE, x[v], c[2 * r + v]);
         }
         b += t->b_step;
-        ahead += t->b_step;
+        ahead += t->ahead_step;
     }
     RZ_UNROLL
     for (int r = 0; r < n; r++) {

@@ -3,7 +3,7 @@
 #ifndef RZ_KERNELS_ATTEND_SCORE_H
 #define RZ_KERNELS_ATTEND_SCORE_H
 
-#include "kernels/attend_product.h"
+#include "kernels/attend_keys.h"
 #include "kernels/math_simd.h"
 
 #include <math.h>
@@ -30,17 +30,25 @@ static struct rows rows_from(const struct rz_attend_args *a, uint32_t i)
     return s;
 }
 
-/* Scores of the rows with block b, which they see. */
-RZ_INLINE void score_rows(const struct rz_attend_args *a, const struct rows *s, uint32_t b,
-                          const uint8_t *ahead, const struct kv_reader *kv)
+/* A block of keys to be multiplied with. */
+struct keys {
+    uint32_t b; /* its place in the chunk */
+    const uint8_t *at;
+    const uint8_t *ahead;
+    size_t ahead_step;
+};
+
+RZ_INLINE void score_rows(const struct rz_attend_args *a, const struct rows *s,
+                          const struct keys *k, const struct kv_reader *kv)
 {
     struct product t = {.a = a->q + (size_t)s->i * RZ_ATTEND_STRIDE,
-                        .b = a->k[b],
+                        .b = k->at,
                         .b_step = (size_t)RZ_KV_BLOCK * kv->elem,
                         .end = a->head_dim,
-                        .c = a->scores + (size_t)s->i * RZ_ATTEND_STRIDE + (size_t)b * RZ_KV_BLOCK,
+                        .c = a->scores + (size_t)s->i * RZ_ATTEND_STRIDE + k->b * RZ_KV_BLOCK,
                         .c_stride = RZ_ATTEND_STRIDE,
-                        .ahead = ahead};
+                        .ahead = k->ahead,
+                        .ahead_step = k->ahead_step};
     for (uint32_t c = 0; c < RZ_KV_BLOCK; c += 2 * LANES) {
         product_rows(&t, s->n, 2, false, kv);
         t.b += (size_t)2 * LANES * kv->elem;
@@ -48,7 +56,28 @@ RZ_INLINE void score_rows(const struct rz_attend_args *a, const struct rows *s, 
     }
 }
 
-/* Block by block, so that keys are read from memory once; only the first rows prefetch. */
+/* Only the first rows prefetch. */
+RZ_INLINE void score_block(const struct rz_attend_args *a, struct keys k,
+                           const struct kv_reader *kv)
+{
+    _Alignas(64) float plain[MAX_HEAD_DIM * RZ_KV_BLOCK];
+    if (kv->scaled) {
+        unpack_keys(a->k[k.b], a->head_dim, plain);
+        for (uint32_t i = 0; i < a->n_offsets; i++)
+            add_offset(&a->offsets[i], k.b, plain);
+        k.at = (const uint8_t *)plain;
+    }
+    for (struct rows s = {0}; s.i + s.n < a->n_q;) {
+        s = rows_from(a, s.i + s.n);
+        if (s.lo < (k.b + 1) * RZ_KV_BLOCK && s.hi > k.b * RZ_KV_BLOCK) {
+            score_rows(a, &s, &k, kv->scaled ? &reader_f32 : kv);
+            k.ahead = k.at;
+            k.ahead_step = 0;
+        }
+    }
+}
+
+/* Block by block, so that keys are read from memory once. */
 RZ_INLINE void score_all(const struct rz_attend_args *a, const struct kv_reader *kv)
 {
     uint32_t hi = 0, lo = UINT32_MAX;
@@ -57,16 +86,13 @@ RZ_INLINE void score_all(const struct rz_attend_args *a, const struct kv_reader 
         hi = a->lo[i] < a->hi[i] && a->hi[i] > hi ? a->hi[i] : hi;
     }
     const uint32_t end = (hi + RZ_KV_BLOCK - 1) / RZ_KV_BLOCK;
-    for (uint32_t b = lo / RZ_KV_BLOCK; b < end; b++) {
-        const uint8_t *ahead = b + 1 < end ? a->k[b + 1] : a->v[lo / RZ_KV_BLOCK];
-        for (struct rows s = {0}; s.i + s.n < a->n_q;) {
-            s = rows_from(a, s.i + s.n);
-            if (s.lo < (b + 1) * RZ_KV_BLOCK && s.hi > b * RZ_KV_BLOCK) {
-                score_rows(a, &s, b, ahead, kv);
-                ahead = a->k[b];
-            }
-        }
-    }
+    for (uint32_t b = lo / RZ_KV_BLOCK; b < end; b++)
+        score_block(a,
+                    (struct keys){.b = b,
+                                  .at = a->k[b],
+                                  .ahead = b + 1 < end ? a->k[b + 1] : a->v[lo / RZ_KV_BLOCK],
+                                  .ahead_step = (size_t)RZ_KV_BLOCK * kv->elem},
+                    kv);
 }
 
 /* Scores to probabilities relative to their maximum. */

@@ -15,10 +15,27 @@ struct value_part {
     const uint8_t *ahead;
 };
 
+/* Probabilities of n rows for a block's positions times the scales of V's group from d on: then
+ * the codes need none. */
+RZ_INLINE void scale_rows(const float *p, uint32_t n, const void *block, uint32_t head_dim,
+                          uint32_t d, float *out)
+{
+    const uint8_t *scale =
+        (const uint8_t *)block + rz_kv_scales(head_dim) + 2 * rz_kv_scale_at(d, 0);
+    for (uint32_t j = 0; j < RZ_KV_BLOCK; j += LANES) {
+        const vflt s = vf_load_f16(scale + 2 * j);
+        for (size_t r = 0; r < n; r++)
+            vf_store(out + r * RZ_ATTEND_STRIDE + j,
+                     vf_mul(vf_load(p + r * RZ_ATTEND_STRIDE + j), s));
+    }
+}
+
 RZ_INLINE void sum_values(const struct rz_attend_args *a, const struct value_part *s,
                           const struct kv_reader *kv)
 {
-    struct product t = {.a = a->scores + (size_t)s->i * RZ_ATTEND_STRIDE + s->b * RZ_KV_BLOCK,
+    const float *p = a->scores + (size_t)s->i * RZ_ATTEND_STRIDE + s->b * RZ_KV_BLOCK;
+    float scaled[ATTEND_ROWS * RZ_ATTEND_STRIDE];
+    struct product t = {.a = kv->scaled ? scaled : p,
                         .b = a->v[s->b],
                         .begin = s->begin,
                         .end = s->end,
@@ -28,7 +45,9 @@ RZ_INLINE void sum_values(const struct rz_attend_args *a, const struct value_par
     for (uint32_t d = 0; d < a->head_dim; d += RZ_KV_GROUP) {
         const uint32_t width = rz_kv_group_width(a->head_dim, d);
         const uint8_t *group = t.b;
-        t.b_step = (size_t)width * kv->elem;
+        t.b_step = t.ahead_step = (size_t)width * kv->elem;
+        if (kv->scaled)
+            scale_rows(p, s->n, a->v[s->b], a->head_dim, d, scaled);
         for (uint32_t c = 0; c < width; c += 2 * LANES) {
             if (width - c >= 2 * LANES)
                 product_rows(&t, s->n, 2, true, kv);
@@ -46,7 +65,7 @@ RZ_INLINE void sum_values(const struct rz_attend_args *a, const struct value_par
 RZ_INLINE void sum_range(const struct rz_attend_args *a, struct value_part s, uint32_t begin,
                          uint32_t end, const struct kv_reader *kv)
 {
-    const bool prefetch = s.i == 0 && s.n > 1;
+    const bool prefetch = s.i == 0;
     for (uint32_t j = begin; j < end; j = s.b * RZ_KV_BLOCK + RZ_KV_BLOCK) {
         s.b = j / RZ_KV_BLOCK;
         s.begin = j % RZ_KV_BLOCK;
@@ -89,14 +108,17 @@ RZ_INLINE void attend(const struct rz_attend_args *a, const struct kv_reader *kv
 
 static void attend_f32(const struct rz_attend_args *a)
 {
-    static const struct kv_reader kv = {4, load_kv_f32};
-    attend(a, &kv);
+    attend(a, &reader_f32);
 }
 
 static void attend_f16(const struct rz_attend_args *a)
 {
-    static const struct kv_reader kv = {2, load_kv_f16};
-    attend(a, &kv);
+    attend(a, &reader_f16);
+}
+
+static void attend_q8_0(const struct rz_attend_args *a)
+{
+    attend(a, &reader_q8_0);
 }
 
 /* The exponential of one number, with the vectors' bits. */
@@ -136,6 +158,7 @@ RZ_INLINE void set_attend(struct rz_kernels *k)
 {
     k->attend[RZ_KV_F32] = attend_f32;
     k->attend[RZ_KV_F16] = attend_f16;
+    k->attend[RZ_KV_Q8_0] = attend_q8_0;
     k->attend_merge = attend_merge;
 }
 

@@ -20,6 +20,6 @@ void rz_kernels_init(struct rz_kernels *k, unsigned cpu_flags)
         rz_kernels_rows_avx512(k);
         rz_kernels_attend_avx512(k);
     }
-    /* rz_kernels_matmul_amx is right in check-kernels under emulation, but a model's steps of 38
-     * and 75 tokens do not yet give the same bits there: not in use. */
+    if (cpu_flags & RZ_CPU_AMX)
+        rz_kernels_matmul_amx(k);
 }

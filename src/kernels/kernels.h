@@ -110,6 +110,13 @@ enum {
      * rows, and an odd number of cache lines. */
     RZ_ATTEND_STRIDE = 528
 };
+/* What is added to two dimensions a, b of RZ_KV_Q8_0's keys: at position j of block i, base[i]
+ * turned by j's angle. Quantizing it with the keys would cost their precision. */
+struct rz_key_offset {
+    uint32_t a, b;
+    const float *turn; /* [2: cosine, sine][RZ_KV_BLOCK] */
+    float base[RZ_ATTEND_BLOCKS][2];
+};
 struct rz_attend_state {
     float *max, *sum; /* [n_q] */
     float *acc;       /* [n_q][head_dim] */
@@ -122,6 +129,8 @@ struct rz_attend_args {
     const void *next;        /* a block that will be read next: only to be prefetched */
     const uint32_t *lo, *hi; /* [n_q] */
     float *scores;           /* scratch: [n_q][RZ_ATTEND_STRIDE] */
+    const struct rz_key_offset *offsets; /* [n_offsets] RZ_KV_Q8_0 only */
+    uint32_t n_offsets;
     struct rz_attend_state out;
 };
 typedef void rz_attend_fn(const struct rz_attend_args *a);
@@ -158,7 +167,7 @@ struct rz_kernels {
      * becomes the chunk's, bit for bit. */
     void (*attend_merge)(const struct rz_attend_state *to, const struct rz_attend_state *chunk,
                          uint32_t n, uint32_t head_dim);
-    /* Stores n floats to the kv type (round to nearest even). */
+    /* Stores n floats to the kv type (round to nearest even). NULL for RZ_KV_Q8_0: quantize. */
     void (*kv_store[RZ_N_KV_TYPES])(const float *x, void *out, uint32_t n);
     /* y = x * w / sqrt(mean(x^2) + eps); y may be x. */
     void (*rms_norm)(const float *x, const float *w, float *y, uint32_t n, float eps);

@@ -5,7 +5,7 @@
 #ifndef RZ_KERNELS_PACKED_BLOCK_H
 #define RZ_KERNELS_PACKED_BLOCK_H
 
-#include "kernels/pack.h"
+#include "quant/pack.h"
 
 enum {
     HALVES = RZ_STRIP_ROWS / LANES,

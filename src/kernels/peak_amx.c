@@ -27,7 +27,7 @@ static void operands_begin(void)
 
 static uint32_t operands_end(void)
 {
-    _Alignas(64) uint32_t out[N_SUMS][TILE_BYTES / 4];
+    _Alignas(64) uint32_t out[N_SUMS][TILE_BYTES / 4] = {{0}};
     TILE_STORE(0, out[0]);
     TILE_STORE(1, out[1]);
     TILE_STORE(2, out[2]);

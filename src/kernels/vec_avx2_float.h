@@ -143,6 +143,13 @@ RZ_INLINE vflt vf_load_f16(const void *p)
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
 }
 
+/* LANES signed bytes. */
+RZ_INLINE vflt vf_load_i8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(
+        _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
 RZ_INLINE void vi_store_bytes(int8_t *p, vint lo, vint hi)
 {
     vint words = _mm256_permute4x64_epi64(_mm256_packs_epi32(lo, hi), 0xD8);

@@ -142,6 +142,13 @@ RZ_INLINE vflt vf_load_f16(const void *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
+/* LANES signed bytes. */
+RZ_INLINE vflt vf_load_i8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(
+        _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
 /* Two vectors of integers in -128 ... 127 to 2 * LANES bytes. */
 RZ_INLINE void vi_store_bytes(int8_t *p, vint lo, vint hi)
 {

@@ -1,8 +1,6 @@
 /* cpu_emu.c - stands before rz_cpu_detect (linked with --wrap): a CPU with AVX-512 BF16 also has
  * AMX, which matmul_amx.c and peak_amx.c, compiled with this folder's tile_amx.h, find emulated. */
 #include "base/cpu.h"
-#include "kernels/kernels.h"
-#include "kernels/levels.h"
 
 unsigned __real_rz_cpu_detect(unsigned mask);
 unsigned __wrap_rz_cpu_detect(unsigned mask);
@@ -11,15 +9,4 @@ unsigned __wrap_rz_cpu_detect(unsigned mask)
 {
     const unsigned flags = __real_rz_cpu_detect(mask);
     return flags | (flags & RZ_CPU_AVX512_BF16 ? mask & RZ_CPU_AMX : 0);
-}
-
-/* The library does not install the slots yet: kernels.c says why. */
-void __real_rz_kernels_init(struct rz_kernels *k, unsigned cpu_flags);
-void __wrap_rz_kernels_init(struct rz_kernels *k, unsigned cpu_flags);
-
-void __wrap_rz_kernels_init(struct rz_kernels *k, unsigned cpu_flags)
-{
-    __real_rz_kernels_init(k, cpu_flags);
-    if (cpu_flags & RZ_CPU_AMX)
-        rz_kernels_matmul_amx(k);
 }

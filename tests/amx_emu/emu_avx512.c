@@ -15,11 +15,11 @@ enum {
 };
 
 static _Thread_local struct {
-    bool configured;
-    struct tile_config config;
     _Alignas(64) uint8_t tile[N_TILES][TILE_ROWS][TILE_ROW_BYTES];
+    struct tile_config config;
     struct emu_counts counts;
     int n_broken;
+    bool configured;
 } emu;
 
 static void check(bool ok, const char *instruction, const char *fault)

@@ -2,12 +2,15 @@
 # apr bench: options, forms of output, baselines. No test looks at how large a figure is.
 . "$(dirname "$0")/lib.sh"
 
-run 0 bench demo -p 8 -n 2 --runs 2 --warmup 0 -q
+run 0 bench demo -p 8 -n 2 --runs 2 --warmup 0 -q --kv f16
 out_has 'prefill 8'
 out_has 'decode 2'
 out_has 'to the first token'
 out_has 'GB/s'
 err_is_empty
+
+run 0 bench demo -p 4 -n 2 --runs 2 --warmup 1 --quiet --json --threads 1 --kv q8_0
+json 'd["kv_type"] == "Q8_0"'
 
 # Lists: every depth has its own figures, batches are measured at the first.
 run 0 bench demo --prompt-tokens 4,8 --gen-tokens 2 --depth 0,33 --batch 1,3 --runs 2 --warmup 1 \
@@ -107,7 +110,10 @@ cat >"$dir/ik-bench" <<'EOF'
 printf '%s\n' "$*" >>"${0%/*}/ik-calls"
 case "$*" in
 *-gp*) printf '[{"n_prompt": 16, "n_gen": 2, "test": "tg2@pp16", "avg_ts": 10.0}]' ;;
-*) printf '[{"n_prompt": 8, "n_gen": 0, "avg_ts": 10.0}, {"n_prompt": 0, "n_gen": 2, "avg_ts": 10.0}]' ;;
+*)
+    printf '[{"n_prompt": 8, "n_gen": 0, "avg_ts": 10.0}, '
+    printf '{"n_prompt": 0, "n_gen": 2, "avg_ts": 10.0}]'
+    ;;
 esac
 EOF
 chmod +x "$dir/ik-bench"
@@ -128,6 +134,12 @@ err_has 'exit code 3'
 if command -v python3 >/dev/null 2>&1; then
     python3 - "$dir/port" >"$dir/asked" <<'EOF' &
 import http.server, json, sys
+odd = [b"", b"no JSON", b"[]", b'{"done": true}', b"[" * 100000, b'{"done": true, "eval_count": 4}',
+       b'{"done": true, "eval_count": "4", "eval_duration": 1}',
+       b'{"eval_count": 4, "eval_duration": 1}',
+       b'{"done": true, "eval_count": -9223372036854775808, "eval_duration": 1}',
+       b'{"done": true, "eval_count": 4, "eval_duration": -1}',
+       b'{"done": true, "eval_count": 1e400}']
 class Ollama(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         q = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -136,6 +148,11 @@ class Ollama(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         print(self.path, q["model"], p, n, q["options"]["num_thread"], q["raw"], flush=True)
+        if q["model"].startswith("odd"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(odd[int(q["model"][3:])])
+            return
         stop = n if q["model"] == "good" else 1
         a = json.dumps({"done": True, "prompt_eval_count": p, "eval_count": stop,
                         "prompt_eval_duration": p * 10**7, "eval_duration": stop * 5 * 10**7})
@@ -169,6 +186,9 @@ EOF
         err_has 'not comparable'
         run 11 bench demo -p 8 -n 0 -r 1 -w 0 -q --baseline "ollama=$url/gone"
         err_has 404
+        for i in 0 1 2 3 4 5 6 7 8 9 10; do
+            run 4 bench demo -p 0 -n 4 -r 1 -w 0 -q --baseline "ollama=$url/odd$i"
+        done
         ;;
     esac
 else

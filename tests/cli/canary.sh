@@ -87,6 +87,15 @@ if command -v python3 >/dev/null 2>&1; then
     "$edit" "$demo" "$dir/b.gguf" add:blk.1.attn_norm.weight:0.001
     run 0 canary check "$dir/b.gguf" --canary "$c"
     run 5 canary check "$dir/b.gguf" --canary "$c" --mean-tolerance 0.001
+    # A logit that is no number, before others that are as recorded.
+    python3 - "$c" "$dir/null.json" <<'PY'
+import json, sys
+d = json.load(open(sys.argv[1]))
+d["prompts"][0]["steps"][0]["top"][0]["logit"] = None
+json.dump(d, open(sys.argv[2], "w"))
+PY
+    run 5 canary check demo --canary "$dir/null.json" -q
+    out_has 'step 1: a logit is no number'
     # A model that this build cannot run: statistics alone, and a check of answers fails.
     "$edit" "$demo" "$dir/odd.gguf" arch:mamba9
     run 0 canary create "$dir/odd.gguf" -o "$dir/odd.json"

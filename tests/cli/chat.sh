@@ -83,10 +83,16 @@ err_has 'offset 1'
 # Options that it shares with run.
 pipe 8 'Hello\n' chat demo --ctx 8
 err_has 'the context holds 8'
-pipe 0 'Hello\n' chat demo -n 1
+pipe 0 'Hello\n' chat demo -n 1 --kv f16
 err_has 'stopped at --max-tokens 1'
 pipe 0 'Hello\n' chat demo --stop 'nothing like it' --threads 1 --cpu-level scalar --kv f32 --no-gpu
 same "$(cat "$out")" "$hello" 'chat with scalar kernels'
+pipe 0 'Hello\n' chat demo --kv q8_0
+same "$(cat "$out")" "$hello" 'chat with an 8-bit cache'
+pipe 0 'Hello\n' chat demo -q --no-cache
+same "$(cat "$out")" "$hello" 'chat without the cache'
+pipe 0 'Hello\n' chat demo -q --cache --cache-limit 1K
+same "$(cat "$out")" "$hello" 'chat with a model too large for the cache'
 run 9 chat demo --gpu
 
 # On a terminal.
@@ -107,4 +113,19 @@ if [ -f "$dir/state/apr/history" ]; then
 else
     echo 'skipped: built without libedit, no history'
 fi
+
+# The sampling options are read, and a seed repeats.
+sampled() {
+    pipe 0 'Hello\n' chat demo --quiet --max-tokens 8 --temperature 1.5 --top-p 0.95 --min-p 0.01 \
+        --repeat-penalty 1.1 --frequency-penalty 0.1 --presence-penalty 0.1 --repeat-last-n 32 \
+        --top-k 50 --logit-bias 5=-inf --seed "$1"
+}
+sampled 7
+cp "$out" "$dir/first"
+sampled 7
+if cmp -s "$out" "$dir/first"; then pass; else fail 'the same seed says something else'; fi
+for bad in '--top-p 2' '--min-p -1' '--repeat-last-n x' '--frequency-penalty nan'; do
+    # shellcheck disable=SC2086 # an option and its value
+    pipe 2 'Hello\n' chat demo $bad
+done
 finish

@@ -46,6 +46,29 @@ run 0 convert "$dir/a.gguf" -o "$dir/t1.gguf" --quantize q4_k_m --threads 1 -q
 run 0 convert "$dir/a.gguf" -o "$dir/t3.gguf" --quantize q4_k_m --threads 3 --quiet
 if cmp -s "$dir/t1.gguf" "$dir/t3.gguf"; then pass; else fail '1 and 3 threads differ'; fi
 
+# ---- packed matrices: also, or only ----
+for packed in "--packed" "--packed-only"; do
+    run 0 convert "$dir/a.gguf" -o "$dir/p.apr" $packed --verify --force
+    out_has 'verified: 50 tensors, 50 with the same bits'
+    run 0 run "$dir/p.apr" "$prompt" --temperature 0 --repeat-penalty 1 -n 24 -q
+    same "$(cat "$out")" "$answer" "the greedy answer of a $packed file"
+    run 0 run "$dir/p.apr" "$prompt" --temperature 0 --repeat-penalty 1 -n 24 -q --no-packing
+    same "$(cat "$out")" "$answer" "the greedy answer of a $packed file without packing"
+    run 0 check "$dir/p.apr" -q
+    run 0 convert "$dir/p.apr" -o "$dir/p.gguf" --verify --force -q
+    cmp -s "$dir/second.gguf" "$dir/p.gguf" || fail "$packed and back is another file"
+    run 5 convert "$dir/a.gguf" -o "$dir/p.apr" $packed
+    run 2 convert "$dir/a.gguf" -o "$dir/p.safetensors" $packed --force
+    err_has 'only .apr files hold packed weights'
+done
+for look in tensors tree 'validate' 'inspect'; do
+    run 0 $look "$dir/p.apr"
+done
+run 0 diff "$dir/a.gguf" "$dir/p.apr"
+run 0 rosetta diff-tensors "$dir/a.gguf" "$dir/p.apr"
+run 0 canary create "$dir/p.apr" --tokens 1 -o "$dir/canary.json" --quiet
+run 0 canary check "$dir/a.gguf" --canary "$dir/canary.json" --quiet
+
 # ---- llama's heads: permuted in GGUF, not in Hugging Face's files; qwen's never ----
 for name in llama llama-linear llama-llama3 llama-window qwen2 qwen2-untied qwen2-yarn qwen3; do
     run 0 convert "$golden/$name.gguf" -o "$dir/h-$name" --format safetensors --verify -q
@@ -111,9 +134,16 @@ echo precious >"$dir/home/letter.txt"
 run 2 convert "$dir/a.gguf" -o "$dir/home" --format safetensors --force
 err_has 'letter.txt'
 same "$(cat "$dir/home/letter.txt")" precious 'a file in the way'
+mv "$dir/home/letter.txt" "$dir/home/accounts.json"
+run 2 convert "$dir/a.gguf" -o "$dir/home" --format safetensors --force
+err_has 'accounts.json'
+mv "$dir/home/accounts.json" "$dir/home/my.part-time.json"
+run 2 convert "$dir/a.gguf" -o "$dir/home" --format safetensors --force
+mv "$dir/home/my.part-time.json" "$dir/home/my.safetensors"
+run 2 convert "$dir/a.gguf" -o "$dir/home" --format safetensors --force
 run 2 convert "$dir/a.gguf" -o "$dir/a.apr" --format safetensors --force
 err_has 'no directory'
-run 0 convert "$dir/a.gguf" -o "$dir/shards" --format safetensors --force -q
+run 0 convert "$dir/a.gguf" --output "$dir/shards" --format safetensors --force -q -t 1
 same "$(find "$dir/shards" -name '*.safetensors' | wc -l | tr -d ' ')" 1 \
     'the directory was replaced'
 same "$(part_files)" '' 'temporary files'
@@ -173,7 +203,7 @@ done
 # Ctrl-C removes what there is.
 rm -rf "$dir/k.gguf"
 if command -v python3 >/dev/null 2>&1; then
-    python3 - "$APR" "$dir" <<'PY'
+    if python3 - "$APR" "$dir" <<'PY'
 import os, signal, subprocess, sys, time
 apr, d = sys.argv[1:]
 p = subprocess.Popen([apr, "convert", d + "/big.gguf", "-o", d + "/k.gguf", "--quantize", "q4_k_m",
@@ -184,7 +214,7 @@ time.sleep(0.2)
 p.send_signal(signal.SIGINT)
 sys.exit(0 if p.wait(60) == 130 and not os.path.exists(d + "/k.gguf") else 1)
 PY
-    if [ $? -eq 0 ]; then pass; else fail 'Ctrl-C during a conversion'; fi
+    then pass; else fail 'Ctrl-C during a conversion'; fi
     same "$(part_files)" '' 'temporary files after Ctrl-C'
 fi
 finish

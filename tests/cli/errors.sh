@@ -166,4 +166,15 @@ wait $pid
 same $? 7 'exit code after the model file was cut off'
 last='a model file that was cut off'
 err_has 'cut off'
+
+# A path that is no UTF-8 is told as well as JSON can.
+odd=$(printf '%s/odd\377.gguf' "$dir")
+cp "$demo" "$odd"
+run 0 run "$odd" --json -n 1 hi
+json '"odd" in d["model"]'
+run 0 logits "$odd" --ids 1 --json
+run 0 check "$odd" --json
+printf 'a b c d e f g h' >"$dir/few"
+run 0 eval "$odd" --file "$dir/few" --json
+run 0 imatrix "$odd" -f "$dir/few" -o "$odd.dat" --ctx 4 --json -q
 finish

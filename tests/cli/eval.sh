@@ -3,9 +3,11 @@
 . "$(dirname "$0")/lib.sh"
 printf 'The capital of France is Paris. The capital of Italy is Rome.\n' >"$dir/text"
 
-run 0 eval demo --file "$dir/text"
+run 0 eval demo --file "$dir/text" --kv f16
 out_has 'perplexity '
 out_has ' +/- '
+run 0 eval --json demo -f "$dir/text" --ctx 64 --kv q8_0
+json '1 < d["perplexity"]'
 run 0 eval --json demo -f "$dir/text" --ctx 64 --kv f32
 json 'd["perplexity"] > 1 and d["standard_error"] > 0 and d["windows"] == 1 and d["ctx"] == 64'
 json 'abs(d["perplexity"] - __import__("math").exp(d["mean_nll"])) < 1e-6 * d["perplexity"]'

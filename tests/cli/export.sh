@@ -32,4 +32,7 @@ run 2 export -o "$dir/z.gguf"
 run 2 export "$dir/x.gguf" --format onnx -o "$dir/z"
 run 3 export "$dir/x.gguf" -o "$dir/z.gguf" --quantize q4_k --imatrix "$dir/nothing"
 if [ -e "$dir/z.gguf" ]; then fail 'z.gguf was left'; else pass; fi
+run 0 export "$demo" --format apr --output "$dir/p.apr" --packed -f -q
+run 0 export "$demo" --output "$dir/p.apr" --packed-only -f -t 1 -q
+run 2 export "$demo" --output "$dir/p.safetensors" --quantize f16 --packed-only
 finish

@@ -84,6 +84,15 @@ else
     echo 'skipped: K blocks need synth-model'
 fi
 
+# An option that would do nothing is refused, not ignored.
+run 2 hex demo --offset 1
+err_has '--offset has no effect here: give --raw or --tensor NAME'
+run 2 hex demo --header --width 8
+run 2 hex demo --entropy --limit 3
+run 2 hex demo --tensor output_norm.weight --entropy --offset 1
+run 2 hex demo --tensor output_norm.weight --distribution --limit 1
+run 0 hex demo --tensor output_norm.weight --distribution --values --limit 1
+
 # Damaged files: what can be read is shown, then where the damage is.
 head -c 1000 "$demo" >"$dir/cut.gguf"
 run 4 hex "$dir/cut.gguf" --header --limit 100

@@ -21,4 +21,8 @@ run 3 import "$dir/nothing" -o "$dir/n.apr"
 run 4 import "$0" -o "$dir/n.apr"
 run 3 import "$demo" -o "$dir/n.apr" --quantize q4_k --imatrix "$dir/nothing"
 if [ -e "$dir/n.apr" ]; then fail 'n.apr was left'; else pass; fi
+run 0 import "$demo" -o "$dir/p.apr" --packed -f --quiet
+run 0 import "$demo" -o "$dir/p.apr" --packed-only --force --verify -t 2
+out_has 'metadata the same'
+run 2 import "$demo" -o "$dir/q.gguf" --packed
 finish

@@ -42,6 +42,8 @@ run 0 inspect --json demo --ctx 512 --kv f16
 kv='2 * d["hyperparameters"]["num_layers"] * d["hyperparameters"]["num_kv_heads"] *
 d["hyperparameters"]["head_dim"]'
 json 'd["memory"]["ctx"] == 512 and d["memory"]["kv_bytes"] == 512 * 2 * '"$kv"
+run 0 inspect --json demo --ctx 512 --kv q8_0
+json 'd["memory"]["kv_type"] == "Q8_0" and d["memory"]["kv_bytes"] * 32 == 512 * 34 * '"$kv"
 run 0 inspect --json demo --ctx 1024 --kv f32
 json 'd["memory"]["ctx"] == 1024 and d["memory"]["kv_bytes"] == 1024 * 4 * '"$kv"
 run 0 inspect demo --ctx 1000000

@@ -58,8 +58,10 @@ same "$(wc -c <"$dir/long.f32" | tr -d ' ')" $((4 * vocab * 50)) 'bytes of 50 po
 run 0 logits demo --ids "$long" -o "$dir/one.f32" --kv f32 --ctx 64
 
 # To standard output: the numbers and nothing else. The number of threads changes no bit.
-run 0 logits demo --ids "$ids" -o -
+run 0 logits demo --ids "$ids" -o - --kv f16
 same "$(cksum <"$out")" "$(cksum <"$dir/last.f32")" 'numbers on standard output'
+run 0 logits demo --ids "$ids" -o - --kv q8_0
+same "$(wc -c <"$out" | tr -d ' ')" $((4 * vocab)) 'bytes with an 8-bit cache'
 for threads in 1 2 3; do
     run 0 logits demo --ids "$ids" -o - --threads $threads
     same "$(cksum <"$out")" "$(cksum <"$dir/last.f32")" "logits with $threads threads"
@@ -86,7 +88,7 @@ run 2 logits demo --ids 1 text
 run 2 logits demo --ids ''
 run 2 logits demo ''
 run 2 logits demo --ids 1,x
-for bad in 1,,2 1, ,1; do
+for bad in '1,,2' '1,' ',1'; do
     run 2 logits demo --ids "$bad"
     err_has 'token id'
 done

@@ -12,6 +12,10 @@ done
 err_is_empty
 
 # shellcheck disable=SC2086
+run 0 profile demo $small --format json --kv q8_0
+# shellcheck disable=SC2086
+run 0 profile demo $small --format json --kv f16
+# shellcheck disable=SC2086
 run 0 profile demo $small --format json --granular --depth 20 --threads 2 --kv f32 --energy
 json 'd["threads"] == 2 and d["decode"]["tokens"] == 8 and d["prefill"]["tokens"] == 16'
 json 'abs(sum(o["seconds"] for o in d["decode"]["operations"]) / d["decode"]["seconds"] - 1) < 1e-6'

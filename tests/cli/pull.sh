@@ -117,6 +117,8 @@ err_is_empty
 rm -r "$dir/cache"
 run 0 inspect "$HF_ENDPOINT/org/repo/demo-q4_k_m.gguf"
 out_has "$cache/url+"
+run 0 pull "$HF_ENDPOINT/org/repo/demo-q4_k_m.gguf" -f
+err_has 'not verified: the server tells no hash'
 mkdir -p "$dir/here/org"
 cp "$demo" "$dir/here/org/repo"
 before=$(asked "")

@@ -59,4 +59,8 @@ if "$APR" help imatrix >/dev/null 2>&1; then
 fi
 run 4 quantize "$dir/a.gguf" "$dir/z.gguf" q4_k --imatrix "$dir/text"
 if [ -e "$dir/z.gguf" ]; then fail 'z.gguf was left'; else pass; fi
+run 0 quantize "$dir/a.gguf" "$dir/p.apr" q4_k_m --packed -q
+run 0 quantize "$dir/a.gguf" "$dir/p.apr" q4_k_m --packed-only -f -t 1 --verify
+out_has 'verified: 50 tensors'
+run 2 quantize "$dir/a.gguf" "$dir/p.gguf" q8_0 --packed
 finish

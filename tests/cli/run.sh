@@ -29,7 +29,9 @@ pipe 0 "$question" run demo --file -
 same "$(cat "$out")" "$answer" "$last"
 pipe 0 "$question" run demo -
 same "$(cat "$out")" "$answer" "$last"
-run 0 run "$demo" "$question"
+run 0 run "$demo" "$question" --kv f16
+same "$(cat "$out")" "$answer" "$last"
+run 0 run demo "$question" --kv q8_0 --ctx 256 --quiet
 same "$(cat "$out")" "$answer" "$last"
 run 0 run demo "$question" --no-gpu --kv f32 --ctx 256 --quiet
 same "$(cat "$out")" "$answer" "$last"
@@ -123,6 +125,12 @@ for penalty in '--repeat-penalty 100' '--frequency-penalty 2' '--presence-penalt
 done
 
 # What is in force, and whose word it is.
+run 0 run -q demo "$question" --no-packing
+same "$(cat "$out")" "$answer" "an answer without packing"
+run 0 run -q demo "$question" --no-cache
+same "$(cat "$out")" "$answer" "an answer without the cache"
+run 0 run -q demo "$question" --cache --cache-limit 1K
+same "$(cat "$out")" "$answer" "an answer of a model too large for the cache"
 run 0 run -v demo "$question" --top-k 40 --cpu-level scalar --threads 1
 for word in qwen2 'KV cache' scratch 'load ' 'tokens/s' 'top-k 40' 'seed 299792458' \
     'scalar kernels' '1 thread,'; do

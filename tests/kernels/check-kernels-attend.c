@@ -3,7 +3,8 @@
  *
  * Checked against a plain softmax in double over all chunks. With u = 2^-24, a score s has an error
  * of at most e = (head_dim + 2) u max_j sum |q k|, which moves the probabilities by a factor of
- * exp(2e); sums over n positions add n u, and each merge a few u more. */
+ * exp(2e); sums over n positions add n u, and each merge a few u more. Keys with an offset are
+ * themselves sums of three products: 4 u more of those products' magnitudes. */
 #include "check-kernels.h"
 
 #include "base/f16.h"
@@ -26,6 +27,10 @@ struct attend_case {
     uint32_t lo[MAX_Q], hi[MAX_Q];         /* over all chunks */
     struct ck_buf q, k[MAX_BLOCKS], v[MAX_BLOCKS];
     double *key, *value; /* [n][dim]: what the blocks hold */
+    double *key_size;    /* [n][dim]: magnitudes that key is a sum of */
+    uint32_t n_offsets;  /* a = 2 i, b = 2 i + 1 */
+    float *base;         /* [n_offsets][n_blocks][2] */
+    float *turn;         /* [n_offsets][2][RZ_KV_BLOCK] */
 };
 
 struct state {
@@ -46,48 +51,104 @@ static struct state state_new(const struct attend_case *t)
     return s;
 }
 
-static size_t block_bytes(enum rz_kv_type type, uint32_t dim)
-{
-    return (size_t)RZ_KV_BLOCK * dim * (type == RZ_KV_F16 ? 2 : 4);
-}
-
-/* Puts x at element i of a block; returns what it holds then. */
-static double put(enum rz_kv_type type, struct ck_buf *b, size_t i, float x)
+/* Puts x at element i of a block, for RZ_KV_Q8_0 as a code of the given scale; returns what it
+ * holds then. */
+static double put(enum rz_kv_type type, void *block, size_t i, float x, float scale)
 {
     if (type == RZ_KV_F16) {
         rz_f16 h = rz_f32_to_f16(x);
-        memcpy((rz_f16 *)b->data + i, &h, sizeof h);
+        memcpy((rz_f16 *)block + i, &h, sizeof h);
         return (double)rz_f16_to_f32(h);
     }
-    memcpy((float *)b->data + i, &x, sizeof x);
+    if (type == RZ_KV_Q8_0) {
+        int8_t code = (int8_t)fmaxf(-127, fminf(127, roundf(x * 50)));
+        memcpy((int8_t *)block + i, &code, sizeof code);
+        return (double)(scale * (float)code);
+    }
+    memcpy((float *)block + i, &x, sizeof x);
     return (double)x;
+}
+
+/* Sets and returns a scale of a block of RZ_KV_Q8_0. */
+static float put_scale(void *block, uint32_t dim, uint32_t d, uint32_t j, float scale)
+{
+    rz_f16 h = rz_f32_to_f16(scale);
+    memcpy((char *)block + rz_kv_scales(dim) + 2 * rz_kv_scale_at(d, j), &h, sizeof h);
+    return rz_f16_to_f32(h);
+}
+
+static void fill_block(struct check *c, struct attend_case *t, uint32_t b)
+{
+    const float size = ck_below(c, 2) ? 1 : 20;
+    float key_scale = 0, value_scale = 0;
+    void *k = ck_data(&t->k[b]), *v = ck_data(&t->v[b]);
+    for (uint32_t j = 0; j < RZ_KV_BLOCK; j++) {
+        size_t row = ((size_t)b * RZ_KV_BLOCK + j) * t->dim;
+        for (uint32_t d = 0; d < t->dim; d++) {
+            if (t->type == RZ_KV_Q8_0 && d % RZ_KV_GROUP == 0) {
+                key_scale = put_scale(k, t->dim, d, j, size / 50 * ck_uniform(c, 0.1f, 2));
+                value_scale = put_scale(v, t->dim, d, j, ck_uniform(c, 0, 0.04f));
+            }
+            t->key[row + d] = put(t->type, k, rz_kv_key_at(d, j), size * ck_normal(c), key_scale);
+            t->value[row + d] =
+                put(t->type, v, rz_kv_value_at(t->dim, d, j), ck_normal(c), value_scale);
+            t->key_size[row + d] = fabs(t->key[row + d]);
+        }
+    }
+}
+
+/* Pairs that are large beside the keys. */
+static void add_offsets(struct check *c, struct attend_case *t)
+{
+    const size_t n_base = (size_t)t->n_offsets * t->n_blocks * 2;
+    t->base = malloc(n_base * sizeof *t->base);
+    t->turn = malloc((size_t)t->n_offsets * 2 * RZ_KV_BLOCK * sizeof *t->turn);
+    for (size_t i = 0; i < n_base; i++)
+        t->base[i] = 30 * ck_normal(c);
+    for (uint32_t i = 0; i < t->n_offsets; i++) {
+        float *turn = t->turn + (size_t)i * 2 * RZ_KV_BLOCK;
+        for (uint32_t j = 0; j < RZ_KV_BLOCK; j++) {
+            float angle = 3 * ck_normal(c);
+            turn[j] = cosf(angle);
+            turn[RZ_KV_BLOCK + j] = sinf(angle);
+        }
+        for (uint32_t pos = 0; pos < t->n_blocks * RZ_KV_BLOCK; pos++) {
+            const float *base = t->base + ((size_t)i * t->n_blocks + pos / RZ_KV_BLOCK) * 2;
+            double *key = t->key + (size_t)pos * t->dim + 2 * i;
+            double *size = t->key_size + (size_t)pos * t->dim + 2 * i;
+            double x = (double)base[0], y = (double)base[1];
+            double cosine = (double)turn[pos % RZ_KV_BLOCK];
+            double sine = (double)turn[RZ_KV_BLOCK + pos % RZ_KV_BLOCK];
+            key[0] += x * cosine - y * sine;
+            key[1] += x * sine + y * cosine;
+            size[0] += fabs(x * cosine) + fabs(y * sine);
+            size[1] += fabs(x * sine) + fabs(y * cosine);
+        }
+    }
 }
 
 static void fill(struct check *c, struct attend_case *t)
 {
-    const size_t bytes = block_bytes(t->type, t->dim), align = t->type == RZ_KV_F16 ? 2 : 4;
+    const size_t bytes = rz_kv_block_bytes(t->type, t->dim), align = t->type == RZ_KV_F32 ? 4 : 2;
+    const size_t n = (size_t)t->n_blocks * RZ_KV_BLOCK * t->dim;
     t->q = ck_alloc((size_t)t->n_q * RZ_ATTEND_STRIDE * sizeof(float), 4);
-    memset(t->q.data, 0xFF, t->q.bytes);
+    float *q = ck_data(&t->q);
+    memset(q, 0xFF, t->q.bytes);
     for (uint32_t i = 0; i < t->n_q; i++) {
         for (uint32_t d = 0; d < t->dim; d++)
-            ((float *)t->q.data)[(size_t)i * RZ_ATTEND_STRIDE + d] =
-                ck_normal(c) / sqrtf((float)t->dim);
+            q[(size_t)i * RZ_ATTEND_STRIDE + d] = ck_normal(c) / sqrtf((float)t->dim);
     }
-    t->key = malloc((size_t)t->n_blocks * RZ_KV_BLOCK * t->dim * sizeof *t->key);
-    t->value = malloc((size_t)t->n_blocks * RZ_KV_BLOCK * t->dim * sizeof *t->value);
+    t->key = calloc(n, sizeof *t->key);
+    t->value = calloc(n, sizeof *t->value);
+    t->key_size = calloc(n, sizeof *t->key_size);
     for (uint32_t b = 0; b < t->n_blocks; b++) {
-        const float size = ck_below(c, 2) ? 1 : 20;
         t->k[b] = ck_alloc(bytes, align);
         t->v[b] = ck_alloc(bytes, align);
-        for (uint32_t j = 0; j < RZ_KV_BLOCK; j++) {
-            size_t row = ((size_t)b * RZ_KV_BLOCK + j) * t->dim;
-            for (uint32_t d = 0; d < t->dim; d++) {
-                t->key[row + d] = put(t->type, &t->k[b], rz_kv_key_at(d, j), size * ck_normal(c));
-                t->value[row + d] =
-                    put(t->type, &t->v[b], rz_kv_value_at(t->dim, d, j), ck_normal(c));
-            }
-        }
+        fill_block(c, t, b);
     }
+    t->base = t->turn = NULL;
+    if (t->n_offsets)
+        add_offsets(c, t);
 }
 
 static void release(struct attend_case *t)
@@ -99,6 +160,9 @@ static void release(struct attend_case *t)
     }
     free(t->key);
     free(t->value);
+    free(t->key_size);
+    free(t->base);
+    free(t->turn);
 }
 
 /* Rows first ... first + n - 1 over one chunk. */
@@ -120,6 +184,15 @@ static void run_chunk(const struct check *c, const struct attend_case *t, uint32
         lo[i] = l > base ? l - base : 0;
         lo[i] = lo[i] < hi[i] ? lo[i] : hi[i];
     }
+    struct rz_key_offset *offsets = calloc(t->n_offsets + 1, sizeof *offsets);
+    const uint32_t n_blocks = t->n_blocks - block;
+    for (uint32_t i = 0; i < t->n_offsets; i++) {
+        offsets[i] = (struct rz_key_offset){
+            .a = 2 * i, .b = 2 * i + 1, .turn = t->turn + (size_t)i * 2 * RZ_KV_BLOCK};
+        memcpy(offsets[i].base, t->base + ((size_t)i * t->n_blocks + block) * 2,
+               (n_blocks < RZ_ATTEND_BLOCKS ? n_blocks : RZ_ATTEND_BLOCKS) *
+                   sizeof offsets[i].base[0]);
+    }
     const struct rz_attend_args a = {.n_q = n,
                                      .head_dim = t->dim,
                                      .q = (float *)t->q.data + (size_t)first * RZ_ATTEND_STRIDE,
@@ -129,8 +202,11 @@ static void run_chunk(const struct check *c, const struct attend_case *t, uint32
                                      .lo = lo,
                                      .hi = hi,
                                      .scores = scores.data,
+                                     .offsets = offsets,
+                                     .n_offsets = t->n_offsets,
                                      .out = out};
     c->now.attend[t->type](&a);
+    free(offsets);
     ck_free(&scores);
 }
 
@@ -156,12 +232,12 @@ static void row_scores(const struct attend_case *t, uint32_t i, double *score, d
     for (uint32_t j = t->lo[i]; j < t->hi[i]; j++) {
         double dot = 0, size = 0;
         for (uint32_t d = 0; d < t->dim; d++) {
-            double term = (double)q[d] * t->key[(size_t)j * t->dim + d];
-            dot += term;
-            size += fabs(term);
+            const size_t at = (size_t)j * t->dim + d;
+            dot += (double)q[d] * t->key[at];
+            size += fabs((double)q[d]) * t->key_size[at];
         }
         score[j] = dot;
-        *error = fmax(*error, (t->dim + 2) * 0x1p-24 * size + fabs(dot) * 0x1p-23);
+        *error = fmax(*error, (t->dim + 6) * 0x1p-24 * size + fabs(dot) * 0x1p-23);
     }
 }
 
@@ -183,7 +259,7 @@ static void compare_row(struct check *c, const char *name, const struct attend_c
         sum += score[j] = exp(score[j] - max);
     double factor = expm1(2 * error) + (n + 40 + 8 * MAX_CHUNKS) * 0x1p-24;
     for (uint32_t d = 0; d < t->dim; d++) {
-        double want = 0, size = 0;
+        double want = 0, size = 0x1p-126 / factor * n; /* below: probabilities underflow */
         for (uint32_t j = lo; j < hi; j++) {
             double term = score[j] / sum * t->value[(size_t)j * t->dim + d];
             want += term;
@@ -235,10 +311,16 @@ static void check_hidden_nan(struct check *c, const char *name, enum rz_kv_type 
         .type = type, .n_q = 2, .dim = 48, .n_chunks = 1, .n_blocks = 2, .lo = {5}, .hi = {37, 60}};
     fill(c, &t);
     for (uint32_t d = 0; d < t.dim; d++) {
-        (void)put(type, &t.k[0], rz_kv_key_at(d, 4), NAN);
-        (void)put(type, &t.v[0], rz_kv_value_at(t.dim, d, 4), NAN);
-        (void)put(type, &t.k[1], rz_kv_key_at(d, 37 - 32), NAN);
-        (void)put(type, &t.v[1], rz_kv_value_at(t.dim, d, 37 - 32), NAN);
+        for (int b = 0; b < 2; b++) {
+            const uint32_t j = b ? 37 - 32 : 4;
+            if (type == RZ_KV_Q8_0) {
+                (void)put_scale(t.k[b].data, t.dim, d, j, NAN);
+                (void)put_scale(t.v[b].data, t.dim, d, j, NAN);
+                continue;
+            }
+            (void)put(type, t.k[b].data, rz_kv_key_at(d, j), NAN, 0);
+            (void)put(type, t.v[b].data, rz_kv_value_at(t.dim, d, j), NAN, 0);
+        }
     }
     struct state s = state_new(&t);
     run_rows(c, &t, &s, 0, 2);
@@ -275,6 +357,8 @@ static void check_type(struct check *c, const char *name, enum rz_kv_type type)
                                   .n_q = 1 + (uint32_t)ck_below(c, MAX_Q),
                                   .dim = dims[round % 10],
                                   .n_chunks = 1 + (uint32_t)ck_below(c, MAX_CHUNKS)};
+        if (type == RZ_KV_Q8_0 && ck_below(c, 2))
+            t->n_offsets = (uint32_t)ck_below(c, t->dim / 2 + 1);
         uint32_t most = t->dim > 128 ? 2 : RZ_ATTEND_BLOCKS;
         t->n_blocks = (t->n_chunks - 1) * RZ_ATTEND_BLOCKS + 1 + (uint32_t)ck_below(c, most);
         make_limits(c, t, round);
@@ -286,7 +370,7 @@ static void check_type(struct check *c, const char *name, enum rz_kv_type type)
 
 void check_attend(struct check *c)
 {
-    static const char *const names[RZ_N_KV_TYPES] = {"attend_f32", "attend_f16"};
+    static const char *const names[RZ_N_KV_TYPES] = {"attend_f32", "attend_f16", "attend_q8_0"};
     for (int i = 0; i < RZ_N_KV_TYPES; i++) {
         if (ck_wants(c, names[i], c->now.attend[i] != c->below.attend[i]))
             check_type(c, names[i], (enum rz_kv_type)i);

@@ -2,7 +2,7 @@
  * read bandwidth as a plain loop finds it in the same run. */
 #include "check-kernels.h"
 
-#include "kernels/pack.h"
+#include "quant/pack.h"
 #include "quant/dtype.h"
 
 #include <stdio.h>
@@ -151,8 +151,9 @@ static void bench_attend(const struct rz_kernels *k, float *data, uint32_t n_q)
     uint32_t lo[64] = {0}, hi[64];
     for (int i = 0; i < 64; i++)
         hi[i] = RZ_ATTEND_CHUNK;
+    static const char *const names[RZ_N_KV_TYPES] = {"f32", "f16", "q8_0"};
     for (int type = 0; type < RZ_N_KV_TYPES; type++) {
-        size_t block = (size_t)RZ_KV_BLOCK * DIM * (type == RZ_KV_F16 ? 2 : 4);
+        const size_t block = rz_kv_block_bytes((enum rz_kv_type)type, DIM);
         const uint8_t *kv = (const uint8_t *)(acc + 64 * DIM);
         const void *blocks[CHUNKS][2][RZ_ATTEND_BLOCKS];
         for (size_t i = 0; i < (size_t)CHUNKS * 2 * RZ_ATTEND_BLOCKS; i++)
@@ -177,8 +178,8 @@ static void bench_attend(const struct rz_kernels *k, float *data, uint32_t n_q)
             best = t < best ? t : best;
         }
         const double n = (double)CHUNKS * RZ_ATTEND_BLOCKS;
-        printf("  attend %s head_dim %d n_q %2u: %6.2f GB/s of KV, %6.1f GFLOP/s\n",
-               type == RZ_KV_F16 ? "f16" : "f32", DIM, n_q, 2e-9 * n * (double)block / best,
+        printf("  attend %s head_dim %d n_q %2u: %6.2f GB/s of KV, %6.1f GFLOP/s\n", names[type],
+               DIM, n_q, 2e-9 * n * (double)block / best,
                4e-9 * n * RZ_KV_BLOCK * DIM * n_q / best);
     }
 }

@@ -9,7 +9,7 @@
 #include "check-kernels.h"
 
 #include "base/f16.h"
-#include "kernels/pack.h"
+#include "quant/pack.h"
 #include "quant/blocks.h"
 #include "quant/dtype.h"
 

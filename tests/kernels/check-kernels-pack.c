@@ -2,7 +2,7 @@
  * by number, must give the integers and factors that quant/ unpacks from the file's blocks. */
 #include "check-kernels.h"
 
-#include "kernels/pack.h"
+#include "quant/pack.h"
 #include "quant/blocks.h"
 #include "quant/dtype.h"
 

@@ -9,7 +9,7 @@
 #include "check-kernels.h"
 
 #include "base/f16.h"
-#include "kernels/pack.h"
+#include "quant/pack.h"
 #include "quant/blocks.h"
 #include "quant/dtype.h"
 
@@ -19,8 +19,8 @@
 #include <string.h>
 
 enum {
-    N_ROWS = 101, /* seven strips: three, two and two */
-    N_TOKENS = 47,
+    MAX_ROWS = 245,
+    MAX_TOKENS = 545,
     TILE = 16, /* rows of weights, and tokens */
     TILE_COLS = 32,
     CHUNK_COLS = 256
@@ -44,15 +44,15 @@ enum {
 
 struct wide_case {
     rz_dtype type;
-    uint32_t n_cols;
+    uint32_t n_cols, n_rows, n_tokens;
     int w_kind; /* enum ck_weights, or W_NAN */
     enum x_kind x_kind;
     struct ck_buf packed;
     size_t packed_row_bytes;
-    double *w; /* [N_ROWS][n_cols], as the products see them */
-    float *x;  /* [N_TOKENS][n_cols] */
-    float bias[N_ROWS];
-    float full[N_TOKENS * N_ROWS];
+    double *w; /* [n_rows][n_cols], as the products see them */
+    float *x;  /* [n_tokens][n_cols] */
+    float bias[MAX_ROWS];
+    float full[MAX_TOKENS * MAX_ROWS]; /* [n_tokens][n_rows] */
 };
 
 static double from_bf16_bits(uint32_t bits)
@@ -132,34 +132,34 @@ static void make_case(struct check *c, struct wide_case *m)
 {
     const struct rz_dtype_info *info = rz_dtype_info(m->type);
     const size_t row_bytes = (size_t)m->n_cols / info->block_len * info->block_bytes;
-    uint8_t *file = malloc(N_ROWS * row_bytes);
-    m->w = malloc(N_ROWS * (size_t)m->n_cols * sizeof *m->w);
-    m->x = malloc(N_TOKENS * (size_t)m->n_cols * sizeof *m->x);
+    uint8_t *file = malloc(m->n_rows * row_bytes);
+    m->w = malloc(m->n_rows * (size_t)m->n_cols * sizeof *m->w);
+    m->x = malloc(m->n_tokens * (size_t)m->n_cols * sizeof *m->x);
     if (m->w_kind == W_NAN) {
         ck_fill_weights(c, m->type, CK_W_RANDOM, file,
-                        N_ROWS * (size_t)m->n_cols / info->block_len);
+                        (size_t)m->n_rows * m->n_cols / info->block_len);
         spoil_block(file + 5 * row_bytes, info->block_bytes);
     } else {
         ck_fill_weights(c, m->type, (enum ck_weights)m->w_kind, file,
-                        N_ROWS * (size_t)m->n_cols / info->block_len);
+                        (size_t)m->n_rows * m->n_cols / info->block_len);
     }
-    for (uint32_t r = 0; r < N_ROWS; r++) {
+    for (uint32_t r = 0; r < m->n_rows; r++) {
         decode_row(m, file + r * row_bytes, m->w + (size_t)r * m->n_cols);
         m->bias[r] = m->x_kind == X_SUBNORMAL ? 0 : ck_normal(c);
     }
-    for (uint32_t i = 0; i < N_TOKENS * m->n_cols; i++)
+    for (uint32_t i = 0; i < m->n_tokens * m->n_cols; i++)
         m->x[i] = make_x(c, m->x_kind, i);
     if (m->x_kind == X_NAN)
         m->x[3 * m->n_cols + m->n_cols / 2] = NAN;
     m->packed_row_bytes = rz_packed_row_bytes(m->type, m->n_cols);
-    m->packed = ck_alloc(rz_packed_bytes(m->type, N_ROWS, m->n_cols), RZ_PACKED_ALIGN);
+    m->packed = ck_alloc(rz_packed_bytes(m->type, m->n_rows, m->n_cols), RZ_PACKED_ALIGN);
     rz_pack_strips(&(struct rz_pack_args){.type = m->type,
-                                          .n_rows = N_ROWS,
+                                          .n_rows = m->n_rows,
                                           .n_cols = m->n_cols,
                                           .w = file,
                                           .w_row_bytes = row_bytes,
                                           .packed = m->packed.data},
-                   0, (N_ROWS + TILE - 1) / TILE);
+                   0, (m->n_rows + TILE - 1) / TILE);
     free(file);
 }
 
@@ -187,7 +187,7 @@ static void multiply(struct check *c, const char *name, const struct wide_case *
     a.w = w.data;
     a.w_row_bytes = m->packed_row_bytes;
     a.x = &x;
-    a.y_stride = N_ROWS;
+    a.y_stride = m->n_rows;
     a.bias = bias.data;
     c->now.matmul_wide[m->type](&a);
     ck_expect(c, ck_intact(&tiles) && ck_intact(&w), "%s wrote outside of y", name);
@@ -198,10 +198,10 @@ static void multiply(struct check *c, const char *name, const struct wide_case *
 
 static void check_full(struct check *c, const char *name, struct wide_case *m)
 {
-    const double steps = 27 + (m->n_cols + CHUNK_COLS - 1) / CHUNK_COLS;
-    multiply(c, name, m, (struct rz_matmul_args){.row_end = N_ROWS, .y = m->full}, N_TOKENS);
-    for (uint32_t t = 0; t < N_TOKENS; t++) {
-        for (uint32_t r = 0; r < N_ROWS; r++) {
+    const uint32_t steps = 27 + (m->n_cols + CHUNK_COLS - 1) / CHUNK_COLS;
+    multiply(c, name, m, (struct rz_matmul_args){.row_end = m->n_rows, .y = m->full}, m->n_tokens);
+    for (uint32_t t = 0; t < m->n_tokens; t++) {
+        for (uint32_t r = 0; r < m->n_rows; r++) {
             double want = (double)m->bias[r], total = fabs(want);
             for (uint32_t i = 0; i < m->n_cols; i++) {
                 double v = m->w[r * m->n_cols + i] * x_bf16(m->x[t * m->n_cols + i]);
@@ -209,7 +209,7 @@ static void check_full(struct check *c, const char *name, struct wide_case *m)
                 total += fabs(v);
             }
             const double bound = steps * 0x1p-24 * total + (2 * m->n_cols + steps) * 0x1p-126;
-            const float got = m->full[t * N_ROWS + r];
+            const float got = m->full[t * m->n_rows + r];
             if (!ck_expect(c, ck_near(got, want, bound),
                            "%s cols %u w %d x %d token %u row %u: %.9g, not %.9g +- %.2g", name,
                            m->n_cols, m->w_kind, m->x_kind, t, r, (double)got, want, bound))
@@ -221,20 +221,21 @@ static void check_full(struct check *c, const char *name, struct wide_case *m)
 static void check_part(struct check *c, const char *name, struct wide_case *m, uint32_t begin,
                        uint32_t end, uint32_t n)
 {
-    struct ck_buf y = ck_alloc(((n - 1) * (size_t)N_ROWS + end) * sizeof(float), 4);
+    struct ck_buf y = ck_alloc(((n - 1) * (size_t)m->n_rows + end) * sizeof(float), 4);
     memset(y.data, 0xC3, y.bytes);
     multiply(c, name, m, (struct rz_matmul_args){.row_begin = begin, .row_end = end, .y = y.data},
              n);
     const float *got = y.data;
     for (uint32_t i = 0; i < y.bytes / sizeof(float); i++) {
-        const uint32_t r = i % N_ROWS;
+        const uint32_t r = i % m->n_rows;
         const bool inside = r >= begin && r < end;
         const uint32_t bits = rz_f32_bits(got[i]);
         const bool ok =
             inside ? bits == rz_f32_bits(m->full[i]) || (isnan(got[i]) && isnan(m->full[i]))
                    : bits == 0xC3C3C3C3u;
         if (!ck_expect(c, ok, "%s cols %u rows %u-%u tokens %u: %s (%u, %u)", name, m->n_cols,
-                       begin, end, n, inside ? "other bits at" : "wrote outside at", i / N_ROWS, r))
+                       begin, end, n, inside ? "other bits at" : "wrote outside at", i / m->n_rows,
+                       r))
             break;
     }
     ck_expect(c, ck_intact(&y), "%s wrote outside of y", name);
@@ -248,8 +249,8 @@ static void check_case(struct check *c, const char *name, struct wide_case *m)
     check_full(c, name, m);
     if (m->x_kind == X_RANDOM || m->x_kind == X_NAN) {
         for (uint32_t i = 0; i < 7; i++) {
-            const uint32_t begin = TILE * (uint32_t)ck_below(c, N_ROWS / TILE);
-            const uint32_t end = begin + 1 + (uint32_t)ck_below(c, N_ROWS - begin);
+            const uint32_t begin = TILE * (uint32_t)ck_below(c, m->n_rows / TILE);
+            const uint32_t end = begin + 1 + (uint32_t)ck_below(c, m->n_rows - begin);
             check_part(c, name, m, begin, end, tokens[(i + m->n_cols / 32) % 7]);
         }
     }
@@ -258,19 +259,32 @@ static void check_case(struct check *c, const char *name, struct wide_case *m)
     free(m->x);
 }
 
+/* 101 rows: seven strips, multiplied by three, two and two. 245: sixteen, in two groups (four times
+ * three, two and two), with several chunks of columns. 545 tokens: more than pass at once. */
 static void check_type(struct check *c, rz_dtype type, const char *name)
 {
-    static const uint32_t cols[] = {32, 64, 96, 128, 256, 288, 512, 896, 1, 7, 33, 4864};
+    static const struct {
+        uint32_t n_cols, n_rows, n_tokens;
+        bool all_kinds;
+    } sizes[] = {
+        {32, 101, 47, true},   {64, 101, 47, true},   {96, 101, 47, true},    {128, 101, 47, true},
+        {256, 101, 47, true},  {288, 101, 47, true},  {512, 101, 47, true},   {1, 101, 47, true},
+        {7, 101, 47, true},    {33, 101, 47, true},   {512, 245, 47, false},  {800, 245, 47, false},
+        {512, 60, 545, false}, {896, 101, 47, false}, {4864, 101, 47, false},
+    };
     struct wide_case *m = calloc(1, sizeof *m);
-    for (size_t i = 0; i < sizeof cols / sizeof cols[0]; i++) {
-        if (cols[i] % rz_dtype_info(type)->block_len || (c->quick && cols[i] > 512))
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const uint32_t n_cols = sizes[i].n_cols;
+        if (n_cols % rz_dtype_info(type)->block_len || (c->quick && n_cols > 512))
             continue;
-        for (int w = 0; w < W_N; w++) {
-            for (int x = 0; x < X_N; x++) {
-                if (cols[i] > 512 && w + x > 0)
-                    continue;
-                *m = (struct wide_case){
-                    .type = type, .n_cols = cols[i], .w_kind = w, .x_kind = (enum x_kind)x};
+        for (int w = 0; w < (sizes[i].all_kinds ? W_N : 1); w++) {
+            for (int x = 0; x < (sizes[i].all_kinds ? X_N : 1); x++) {
+                *m = (struct wide_case){.type = type,
+                                        .n_cols = n_cols,
+                                        .n_rows = sizes[i].n_rows,
+                                        .n_tokens = sizes[i].n_tokens,
+                                        .w_kind = w,
+                                        .x_kind = (enum x_kind)x};
                 check_case(c, name, m);
             }
         }

@@ -8,7 +8,9 @@
 #include <cmocka.h>
 
 #include "base/f16.h"
+#include "base/fail.h"
 #include "base/rng.h"
+#include "formats/tensor_scan.h"
 
 #include <math.h>
 #include <realizar/tensor_stats.h>
@@ -256,6 +258,29 @@ static void differences(void **state)
     d = diff_of(&a, &b, 1);
     assert_int_equal(d.n_not_finite_b, 1);
     assert_int_equal(d.n_finite_pairs, 5);
+    assert_true(d.n_odd == 1 && d.first_odd == 2 && !d.same_bytes);
+    /* Not finite in both, and yet not the same. */
+    x[2] = INFINITY;
+    x[4] = y[4] = -INFINITY;
+    d = diff_of(&a, &b, 1);
+    assert_int_equal(d.n_not_finite_a, d.n_not_finite_b);
+    assert_true(d.n_odd == 1 && d.first_odd == 2);
+    y[2] = INFINITY;
+    d = diff_of(&a, &b, 1);
+    assert_true(d.n_odd == 0 && d.first_odd == 6);
+    x[2] = 3;
+    x[4] = 5;
+    d = diff_of(&a, &a, 1);
+    assert_true(d.same_bytes);
+    uint16_t halves[6];
+    for (size_t i = 0; i < 6; i++)
+        halves[i] = rz_f32_to_f16(x[i]);
+    rz_tensor half = a;
+    half.dtype = RZ_F16;
+    half.data = halves;
+    half.n_bytes = sizeof halves;
+    d = diff_of(&a, &half, 1);
+    assert_true(d.identical && !d.same_bytes);
     float zeros[6] = {0};
     rz_tensor z = matrix(zeros, 2, 3);
     assert_true(diff_of(&a, &z, 1).cosine == 0 && diff_of(&z, &z, 1).cosine == 1);
@@ -264,6 +289,70 @@ static void differences(void **state)
     assert_int_equal(rz_tensor_scan_new(&scan, 1, NULL), RZ_OK);
     assert_int_equal(rz_tensor_scan_diff(scan, &a, &other, &d, NULL), RZ_EUSAGE);
     rz_tensor_scan_free(&scan);
+}
+
+struct heard {
+    uint64_t next, n_calls, stop_at;
+};
+
+static rz_status hear(void *ctx, uint64_t first, uint64_t n, rz_error *err)
+{
+    struct heard *h = ctx;
+    assert_int_equal(first, h->next);
+    h->next += n;
+    h->n_calls++;
+    return h->n_calls == h->stop_at ? rz_fail(err, RZ_ECANCEL, "enough") : RZ_OK;
+}
+
+/* Rows of b in another order, told part by part; a difference is where a has it. */
+static void other_orders(void **state)
+{
+    (void)state;
+    enum {
+        ROWS = 96,
+        HEAD = 16,
+        COLS = 65537 /* a chunk for each row */
+    };
+    float *x = random_floats((size_t)ROWS * COLS, 3, 0, 1);
+    float *y = malloc((size_t)ROWS * COLS * sizeof *y);
+    assert_non_null(y);
+    for (uint64_t i = 0; i < ROWS; i++)
+        memcpy(y + rz_row_source(RZ_ROWS_TO_PAIRS, HEAD, i) * COLS, x + i * COLS, COLS * sizeof *y);
+    rz_tensor a = matrix(x, ROWS, COLS), b = matrix(y, ROWS, COLS);
+    struct heard heard = {0};
+    struct rz_scan_pair pair = {
+        .a = &a, .b = &b, .order = RZ_ROWS_TO_PAIRS, .head_dim = HEAD, .done = hear, .ctx = &heard};
+    rz_tensor_scan *scan;
+    rz_tensor_diff d;
+    rz_error err;
+    assert_int_equal(rz_tensor_scan_new(&scan, 2, NULL), RZ_OK);
+    assert_int_equal(rz_scan_diff(scan, &pair, &d, &err), RZ_OK);
+    assert_true(d.identical && d.same_bytes);
+    assert_int_equal(heard.next, (uint64_t)ROWS * COLS);
+    assert_int_equal(heard.n_calls, 2);
+    y[rz_row_source(RZ_ROWS_TO_PAIRS, HEAD, 70) * COLS + 5] += 8;
+    heard = (struct heard){0};
+    assert_int_equal(rz_scan_diff(scan, &pair, &d, &err), RZ_OK);
+    assert_int_equal(d.max_at, (uint64_t)70 * COLS + 5);
+    assert_int_equal(d.n_equal_bits, (uint64_t)ROWS * COLS - 1);
+    heard = (struct heard){.stop_at = 1};
+    assert_int_equal(rz_scan_diff(scan, &pair, &d, &err), RZ_ECANCEL);
+    assert_int_equal(heard.n_calls, 1);
+    /* A bias: its elements are the rows. */
+    for (uint64_t i = 0; i < ROWS; i++)
+        y[rz_row_source(RZ_ROWS_TO_PAIRS, HEAD, i)] = x[i];
+    a = matrix(x, ROWS, 1);
+    b = matrix(y, ROWS, 1);
+    a.n_dims = b.n_dims = 1;
+    pair.done = NULL;
+    assert_int_equal(rz_scan_diff(scan, &pair, &d, &err), RZ_OK);
+    assert_true(d.identical && d.count == ROWS);
+    pair.order = RZ_ROWS_AS_THEY_ARE;
+    assert_int_equal(rz_scan_diff(scan, &pair, &d, &err), RZ_OK);
+    assert_false(d.identical);
+    rz_tensor_scan_free(&scan);
+    free(x);
+    free(y);
 }
 
 static void transposes(void **state)
@@ -353,6 +442,7 @@ int main(void)
         cmocka_unit_test(constants_and_dead_rows),
         cmocka_unit_test(checksum_sees_what_a_sum_does_not),
         cmocka_unit_test(differences),
+        cmocka_unit_test(other_orders),
         cmocka_unit_test(transposes),
         cmocka_unit_test(decoding_begins_anywhere),
         cmocka_unit_test(odd_shapes),

@@ -13,11 +13,10 @@
 #include <math.h>
 #include <string.h>
 
-_Static_assert((int)RZ_KV_BLOCK == (int)RZ_KV_BLOCK_LEN, "kernels and pool agree on a block");
-
 enum {
     SPLIT_TILES = 4, /* per thread: fewer tiles than this are split into chunks */
-    SLOTS_PER_ROW = 8
+    SLOTS_PER_ROW = 8,
+    KERNEL_ROWS = 12 /* that the kernels like best: attend_product.h */
 };
 
 struct cpu_tile {
@@ -39,18 +38,6 @@ struct job {
     uint32_t n_tiles;     /* split: of c->split.tiles */
     uint32_t round;       /* split: most chunks of a tile at a time */
 };
-
-static char *kv_of(const struct rz_kv_pool *kv, uint32_t block, uint32_t layer, uint32_t is_v,
-                   uint32_t head)
-{
-    size_t row = ((size_t)layer * 2 + is_v) * kv->n_kv_heads + head;
-    return (char *)kv->data + block * kv->block_bytes + row * kv->head_bytes;
-}
-
-static enum rz_kv_type kernel_kv(const struct rz_kv_pool *kv)
-{
-    return kv->kv_type == RZ_F16 ? RZ_KV_F16 : RZ_KV_F32;
-}
 
 static uint32_t n_rows(const struct job *j, const struct cpu_tile *t)
 {
@@ -86,6 +73,25 @@ static void set_limits(const struct job *j, const struct cpu_tile *t, const stru
     }
 }
 
+/* What the head's keys lack in the chunk that begins with block first; returns of how many pairs.
+ */
+static uint32_t set_offsets(const struct job *j, const struct cpu_tile *t,
+                            const struct cpu_thread *s, uint32_t first, uint32_t n_blocks)
+{
+    const struct rz_kv_bias *bias = j->a->kv->bias;
+    const struct rz_head_bias head = rz_cpu_head_bias(j->a->kv, j->a->layer, t->kv_head);
+    for (uint32_t i = 0; i < head.n_pairs; i++) {
+        const struct rz_key_pair *pair = &head.pairs[i];
+        struct rz_key_offset *o = &s->offsets[i];
+        o->a = pair->a;
+        o->b = pair->b;
+        o->turn = bias->turn + (size_t)pair->i_angle * 2 * RZ_KV_BLOCK;
+        for (uint32_t b = 0; b < rz_min_u32(n_blocks, RZ_ATTEND_BLOCKS); b++)
+            rz_cpu_turn_bias(bias, pair, first + b, o->base[b]);
+    }
+    return head.n_pairs;
+}
+
 /* The tile's queries are in s. */
 static void attend_chunk(const struct job *j, const struct cpu_tile *t, const struct cpu_thread *s,
                          uint32_t chunk, struct rz_attend_state out)
@@ -97,9 +103,9 @@ static void attend_chunk(const struct job *j, const struct cpu_tile *t, const st
     const void *k[RZ_ATTEND_BLOCKS + 1], *v[RZ_ATTEND_BLOCKS];
     for (uint32_t b = 0; b <= RZ_ATTEND_BLOCKS; b++) {
         uint32_t block = t->seq->blocks[first + rz_min_u32(b, n_blocks - 1)];
-        k[b] = kv_of(kv, block, j->a->layer, 0, t->kv_head);
+        k[b] = rz_cpu_kv_of(kv, block, j->a->layer, 0, t->kv_head);
         if (b < RZ_ATTEND_BLOCKS)
-            v[b] = kv_of(kv, block, j->a->layer, 1, t->kv_head);
+            v[b] = rz_cpu_kv_of(kv, block, j->a->layer, 1, t->kv_head);
     }
     set_limits(j, t, s, chunk * RZ_ATTEND_CHUNK);
     const struct rz_attend_args args = {.n_q = n_rows(j, t),
@@ -111,8 +117,10 @@ static void attend_chunk(const struct job *j, const struct cpu_tile *t, const st
                                         .lo = s->lo,
                                         .hi = s->hi,
                                         .scores = s->scores,
+                                        .offsets = s->offsets,
+                                        .n_offsets = set_offsets(j, t, s, first, n_blocks),
                                         .out = out};
-    j->c->k.attend[kernel_kv(kv)](&args);
+    j->c->k.attend[rz_cpu_kv_type(kv)](&args);
 }
 
 static void merge(const struct job *j, const struct cpu_tile *t, const struct rz_attend_state *to,
@@ -246,6 +254,8 @@ static void list_tiles(struct job *j)
             }
         }
     }
+    if (rows == 0)
+        return;
     j->round = (uint32_t)rz_min_size(j->c->split.n_slots / rows, 1u << 20) - 1;
     RZ_ASSERT(j->round >= 1);
     for (uint32_t i = 0, row = 0; i < j->n_tiles; i++) {
@@ -272,13 +282,23 @@ static void run_split(struct job *j)
     }
 }
 
+/* At most max tokens whose rows are a multiple of KERNEL_ROWS, if few less will do. */
+static uint32_t tile_tokens(uint32_t max, uint32_t group)
+{
+    for (uint32_t n = max; n > max / 2; n--) {
+        if (n * group % KERNEL_ROWS == 0)
+            return n;
+    }
+    return max;
+}
+
 void rz_cpu_attention(struct rz_backend *b, const struct rz_attention_args *a,
                       const struct rz_batch *batch)
 {
     struct cpu_backend *c = cpu_of(b);
     struct job j = {.c = c, .a = a, .batch = batch, .group = a->n_heads / a->kv->n_kv_heads};
     RZ_ASSERT(j.group <= c->tile_rows);
-    j.tile_tokens = c->tile_rows / j.group;
+    j.tile_tokens = tile_tokens(c->tile_rows / j.group, j.group);
     uint32_t n_tiles = 0;
     for (uint32_t i = 0; i < batch->n_seqs; i++)
         n_tiles += (batch->seqs[i].n + j.tile_tokens - 1) / j.tile_tokens;
@@ -286,76 +306,6 @@ void rz_cpu_attention(struct rz_backend *b, const struct rz_attention_args *a,
         run_split(&j);
     else
         rz_pool_run(c->pool, whole_part, &j);
-}
-
-struct store_job {
-    const struct cpu_backend *c;
-    const struct rz_kv_pool *kv;
-    uint32_t layer;
-    const float *k, *v;
-    const struct rz_batch *batch;
-};
-
-/* One position of a block of keys, [head_dim][position]. */
-static void scatter_key(const void *row, void *block, uint32_t pos, uint32_t head_dim, size_t elem)
-{
-    for (uint32_t d = 0; d < head_dim; d++)
-        memcpy((char *)block + rz_kv_key_at(d, pos) * elem, (const char *)row + d * elem, elem);
-}
-
-static void store_key(const struct store_job *j, const float *x, void *block, uint32_t pos)
-{
-    float row[512]; /* RZ_MAX_HEAD_DIM */
-    RZ_ASSERT(j->kv->head_dim <= RZ_ARRAY_LEN(row));
-    j->c->k.kv_store[kernel_kv(j->kv)](x, row, j->kv->head_dim);
-    if (j->kv->kv_type == RZ_F16)
-        scatter_key(row, block, pos, j->kv->head_dim, 2);
-    else
-        scatter_key(row, block, pos, j->kv->head_dim, 4);
-}
-
-static void store_value(const struct store_job *j, const float *x, void *block, uint32_t pos)
-{
-    const uint32_t dim = j->kv->head_dim;
-    const size_t elem = j->kv->kv_type == RZ_F16 ? 2 : 4;
-    for (uint32_t d = 0; d < dim; d += RZ_KV_GROUP) {
-        char *to = (char *)block + rz_kv_value_at(dim, d, pos) * elem;
-        j->c->k.kv_store[kernel_kv(j->kv)](x + d, to, rz_kv_group_width(dim, d));
-    }
-}
-
-/* Split by heads: positions next to each other share cache lines. */
-static void store_part(void *ctx, unsigned i_thread, unsigned n_threads)
-{
-    const struct store_job *j = ctx;
-    const uint32_t n_heads = j->kv->n_kv_heads;
-    uint32_t begin, end;
-    rz_pool_part(2 * n_heads, 1, i_thread, n_threads, &begin, &end);
-    for (uint32_t part = begin; part < end; part++) {
-        const uint32_t is_v = part / n_heads, head = part % n_heads;
-        for (uint32_t i = 0; i < j->batch->n_seqs; i++) {
-            const struct rz_seq_span *seq = &j->batch->seqs[i];
-            for (uint32_t t = 0; t < seq->n; t++) {
-                uint32_t pos = seq->pos + t;
-                char *block = kv_of(j->kv, seq->blocks[pos / RZ_KV_BLOCK], j->layer, is_v, head);
-                size_t from = ((size_t)(seq->first + t) * n_heads + head) * j->kv->head_dim;
-                if (is_v)
-                    store_value(j, j->v + from, block, pos % RZ_KV_BLOCK);
-                else
-                    store_key(j, j->k + from, block, pos % RZ_KV_BLOCK);
-            }
-        }
-    }
-}
-
-void rz_cpu_kv_store(struct rz_backend *b, const struct rz_kv_pool *kv, uint32_t layer,
-                     const float *k, const float *v, const struct rz_batch *batch)
-{
-    struct store_job j = {.c = cpu_of(b), .kv = kv, .layer = layer, .k = k, .v = v, .batch = batch};
-    if ((size_t)batch->n_tokens * kv->n_kv_heads * kv->head_dim < 1 << 12)
-        store_part(&j, 0, 1);
-    else
-        rz_pool_run(j.c->pool, store_part, &j);
 }
 
 /* Hands out cache-line aligned pieces; with base NULL it only counts. */
@@ -380,13 +330,14 @@ size_t rz_cpu_attention_place(struct cpu_backend *c, char *base)
     const size_t rows = c->tile_rows, n_threads = c->base.n_threads;
     const uint32_t dim = c->need.head_dim;
     size_t used = 0;
-    struct cpu_thread none;
+    struct cpu_thread none = {0};
     for (size_t i = 0; i < n_threads; i++) {
         struct cpu_thread *t = base ? &c->threads[i] : &none;
         t->q = place(base, &used, rows * RZ_ATTEND_STRIDE, sizeof(float));
         t->scores = place(base, &used, rows * RZ_ATTEND_STRIDE, sizeof(float));
         t->lo = place(base, &used, rows, sizeof(uint32_t));
         t->hi = place(base, &used, rows, sizeof(uint32_t));
+        t->offsets = place(base, &used, dim / 2, sizeof *t->offsets);
         t->total = place_state(base, &used, rows, dim);
         t->chunk = place_state(base, &used, rows, dim);
     }

@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 #include "base/fail.h"
 #include "quant/dtype.h"
+#include "quant/pack.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,12 +29,16 @@ static rz_status cpu_load(struct rz_backend *b, const rz_tensor *t, struct rz_we
     if (!rz_dtype_row_bytes(t->dtype, n_cols, &row_bytes))
         return rz_fail(err, RZ_EFORMAT, "tensor %s: rows of %llu elements are no whole %s blocks",
                        t->name, (unsigned long long)n_cols, rz_dtype_name(t->dtype));
+    /* A level whose products take rows gets them where the file has them. */
+    const bool packed = t->packed && (cpu_of(b)->k.matmul_packed[t->dtype] || !t->data);
+    RZ_ASSERT(!packed || (uintptr_t)t->packed % RZ_PACKED_ALIGN == 0);
     *w = (struct rz_weight){.dtype = t->dtype,
                             .n_rows = (uint32_t)n_rows,
                             .n_cols = (uint32_t)n_cols,
                             .n_stack = t->n_dims == 3 ? (uint32_t)t->shape[0] : 1,
                             .row_bytes = row_bytes,
-                            .data = t->data};
+                            .data = packed ? t->packed : t->data,
+                            .packed = packed};
     return rz_cpu_weights_add(cpu_of(b), w, t->mapped, err);
 }
 
@@ -41,7 +46,10 @@ static void cpu_embed(struct rz_backend *b, const struct rz_weight *table, const
                       uint32_t n, float *out)
 {
     (void)b;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n && table->packed; i++)
+        rz_packed_decode_row(table->dtype, table->data, table->n_cols, (uint32_t)ids[i],
+                             out + (size_t)i * table->n_cols);
+    for (uint32_t i = 0; i < n && !table->packed; i++)
         rz_dtype_info(table->dtype)
             ->decode((const char *)table->data + (size_t)ids[i] * table->row_bytes,
                      out + (size_t)i * table->n_cols, table->n_cols);
@@ -185,6 +193,7 @@ static void cpu_gather(struct rz_backend *b, const float *x, const uint32_t *row
 static const struct rz_backend_ops cpu_ops = {
     .alloc = rz_cpu_alloc,
     .release = rz_cpu_release,
+    .use_large_pages = rz_cpu_use_large_pages,
     .upload = cpu_copy,
     .download = cpu_copy,
     .reserve = rz_cpu_reserve,

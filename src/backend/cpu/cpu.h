@@ -19,6 +19,7 @@ struct cpu_thread {
     float *q;                            /* [tile_rows][RZ_ATTEND_STRIDE] scaled queries */
     float *scores;                       /* [tile_rows][RZ_ATTEND_STRIDE] */
     uint32_t *lo, *hi;                   /* [tile_rows] */
+    struct rz_key_offset *offsets;       /* [head_dim / 2] */
     struct rz_attend_state total, chunk; /* of tile_rows rows */
     uint8_t *strips; /* [strip_bytes]: strips of weights packed for one product */
 };
@@ -74,6 +75,15 @@ size_t rz_cpu_bf16_strip(uint32_t n_cols);
 
 void rz_cpu_matmul(struct rz_backend *b, const float *x, uint32_t n_rows,
                    const struct rz_linear *out, uint32_t n_out);
+/* Keys or values of one head in one block of the pool. */
+char *rz_cpu_kv_of(const struct rz_kv_pool *kv, uint32_t block, uint32_t layer, uint32_t is_v,
+                   uint32_t head);
+enum rz_kv_type rz_cpu_kv_type(const struct rz_kv_pool *kv);
+/* What a head's keys are stored without; and a pair of it at the first position of the sequence's
+ * block i. */
+struct rz_head_bias rz_cpu_head_bias(const struct rz_kv_pool *kv, uint32_t layer, uint32_t head);
+void rz_cpu_turn_bias(const struct rz_kv_bias *bias, const struct rz_key_pair *pair, uint32_t i,
+                      float out[2]);
 /* Lays out the scratch of attention at base (NULL: only counts); returns its bytes. */
 size_t rz_cpu_attention_place(struct cpu_backend *c, char *base);
 void rz_cpu_attention(struct rz_backend *b, const struct rz_attention_args *a,

@@ -5,7 +5,9 @@
 #include "backend/cpu/packed.h"
 #include "base/checked.h"
 #include "base/fail.h"
-#include "kernels/pack.h"
+#include "quant/pack.h"
+
+#include <string.h>
 
 struct job {
     struct cpu_backend *c;
@@ -82,7 +84,10 @@ static void multiply_packing(const struct rz_weight *w, struct rz_matmul_args ar
                                        .w = (const uint8_t *)w->data + r * w->row_bytes,
                                        .w_row_bytes = w->row_bytes,
                                        .packed = strips};
-        rz_pack_strips(&p, 0, (n_rows + RZ_STRIP_ROWS - 1) / RZ_STRIP_ROWS);
+        if (w->packed)
+            memcpy(strips, p.w, n_rows * w->row_bytes); /* whole strips: so files have them */
+        else
+            rz_pack_strips(&p, 0, (n_rows + RZ_STRIP_ROWS - 1) / RZ_STRIP_ROWS);
         part.w = strips;
         part.row_end = n_rows;
         part.y = args.y + r;
@@ -95,12 +100,40 @@ static void multiply_packing(const struct rz_weight *w, struct rz_matmul_args ar
     }
 }
 
+/* Rows of a weight that the file has only packed, for products that take rows. */
+static void multiply_unpacking(const struct job *j, const struct rz_weight *w,
+                               struct rz_matmul_args args, uint8_t *rows)
+{
+    const uint32_t begin = args.row_begin, end = args.row_end;
+    struct rz_matmul_args part = args;
+    part.w = rows;
+    part.w_row_bytes = w->row_bytes;
+    part.row_begin = 0;
+    for (uint32_t r = begin; r < end; r += RZ_STRIP_ROWS) {
+        const struct rz_unpack_args u = {.type = w->dtype,
+                                         .n_rows = RZ_STRIP_ROWS,
+                                         .n_cols = w->n_cols,
+                                         .packed = (const uint8_t *)w->data + r * w->row_bytes,
+                                         .w = rows,
+                                         .w_row_bytes = w->row_bytes};
+        rz_unpack_strips(&u, 0, 1);
+        part.row_end = end - r < RZ_STRIP_ROWS ? end - r : RZ_STRIP_ROWS;
+        part.y = args.y + r;
+        part.bias = args.bias ? args.bias + r : NULL;
+        j->c->k.matmul[w->dtype](&part);
+    }
+}
+
 static void multiply_rows(const struct job *j, const struct rz_weight *w,
                           struct rz_matmul_args *args, unsigned i_thread)
 {
     const struct cpu_backend *c = j->c;
     bool ready;
     uint8_t *packed = rz_cpu_packed_data(w, &ready);
+    if (!c->k.matmul_packed[w->dtype] && w->packed) {
+        multiply_unpacking(j, w, *args, c->threads[i_thread].strips);
+        return;
+    }
     if (!c->k.matmul_packed[w->dtype]) {
         c->k.matmul[w->dtype](args);
         return;

@@ -35,6 +35,15 @@ void rz_cpu_release(struct rz_backend *b, void *p, size_t bytes)
         munmap(p, bytes ? bytes : 1);
 }
 
+/* Attention reads a few kilobytes here and there: with pages of 4 KiB, decoding at depth 4096
+ * spends a third of attention's time in looking up addresses. */
+void rz_cpu_use_large_pages(struct rz_backend *b, void *p, size_t bytes)
+{
+    (void)b;
+    if (bytes)
+        (void)madvise(p, bytes, MADV_HUGEPAGE);
+}
+
 /* Hands out cache-line aligned pieces; with base NULL it only counts. */
 struct layout {
     char *base;

@@ -5,7 +5,7 @@
 #include "backend/cpu/memory.h"
 #include "base/checked.h"
 #include "base/fail.h"
-#include "kernels/pack.h"
+#include "quant/pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 enum {
     PAGE_BYTES = 4096,
     HUGE_PAGE_BYTES = 2 << 20,
+    COPY_STEPS = 8,  /* tokens over which copies of the file's packed weights are spread */
     MAX_PERCENT = 70 /* of the memory available, for all packed weights */
 };
 
@@ -25,12 +26,12 @@ static size_t matrix_bytes(const struct rz_weight *w)
 
 rz_status rz_cpu_weights_add(struct cpu_backend *c, struct rz_weight *w, bool mapped, rz_error *err)
 {
-    if (!c->k.matmul_packed[w->dtype])
+    if (!c->k.matmul_packed[w->dtype] && !w->packed)
         return RZ_OK;
     if (!c->weights && !(c->weights = calloc(1, sizeof *c->weights)))
         return rz_fail_nomem(err, sizeof *c->weights, "the weights");
     struct cpu_weights *all = c->weights;
-    size_t bytes = sizeof(struct cpu_packed) + w->n_stack * sizeof(bool);
+    size_t bytes = sizeof(struct cpu_packed) + w->n_stack;
     struct cpu_packed *p = calloc(1, bytes);
     if (!p)
         return rz_fail_nomem(err, bytes, "a weight");
@@ -40,9 +41,15 @@ rz_status rz_cpu_weights_add(struct cpu_backend *c, struct rz_weight *w, bool ma
     p->at = all->bytes;
     p->next = all->first;
     all->first = p;
+    w->impl = p;
+    /* Products that take rows only unpack some at a time. */
+    if (!c->k.matmul_packed[w->dtype])
+        return RZ_OK;
+    if (w->packed)
+        p->copy_at = (uint8_t)(1 + all->n++ % COPY_STEPS);
+    all->from_file |= w->packed;
     if (!all->settled)
         all->bytes += rz_align_up(p->matrix_bytes * w->n_stack, 64);
-    w->impl = p;
     return RZ_OK;
 }
 
@@ -88,7 +95,8 @@ static bool reserve_memory(struct cpu_backend *c, struct cpu_weights *all)
 {
     void *p;
     rz_error ignored;
-    if (c->base.no_packing || all->bytes / MAX_PERCENT > memory_available() / 100)
+    if (c->base.no_packing || all->bytes == 0 ||
+        all->bytes / MAX_PERCENT > memory_available() / 100)
         return false;
     /* Room to begin at a huge page. */
     if (rz_cpu_alloc(&c->base, all->bytes + HUGE_PAGE_BYTES, &p, &ignored))
@@ -98,11 +106,12 @@ static bool reserve_memory(struct cpu_backend *c, struct cpu_weights *all)
     return true;
 }
 
-static void place_weights(struct cpu_weights *all)
+static void place_weights(const struct cpu_backend *c, const struct cpu_weights *all)
 {
     uint8_t *base = all->memory + (-(uintptr_t)all->memory & (HUGE_PAGE_BYTES - 1));
     for (struct cpu_packed *p = all->first; p; p = p->next)
-        p->data = base + p->at;
+        if (c->k.matmul_packed[p->w.dtype])
+            p->data = base + p->at;
 }
 
 void rz_cpu_weights_settle(struct cpu_backend *c)
@@ -111,13 +120,14 @@ void rz_cpu_weights_settle(struct cpu_backend *c)
     if (!all)
         return;
     if (!all->settled && reserve_memory(c, all))
-        place_weights(all);
+        place_weights(c, all);
     all->settled = true;
-    c->base.packed = all->memory != NULL;
+    c->base.packed = all->memory || all->from_file;
     for (const struct cpu_packed *p = all->first; p; p = p->next) {
         const uint32_t rows = c->k.matmul_wide[p->w.dtype] ? RZ_WIDE_ROWS : RZ_STRIP_ROWS;
         const size_t strips = rows * rz_packed_row_bytes(p->w.dtype, p->w.n_cols);
-        if (!p->data && strips > c->strip_bytes)
+        const bool in_file = p->w.packed && c->k.matmul_packed[p->w.dtype];
+        if (!p->data && !in_file && strips > c->strip_bytes)
             c->strip_bytes = strips;
     }
 }
@@ -130,10 +140,12 @@ static size_t index_in_stack(const struct cpu_packed *p, const struct rz_weight 
 uint8_t *rz_cpu_packed_data(const struct rz_weight *w, bool *ready)
 {
     const struct cpu_packed *p = w->impl;
-    if (!p || !p->data)
+    if (!p || (!p->data && !w->packed))
         return NULL;
-    size_t i = index_in_stack(p, w);
-    *ready = p->ready[i];
+    const size_t i = index_in_stack(p, w);
+    *ready = !p->data || p->uses[i] != p->copy_at;
+    if (w->packed && (!p->data || p->uses[i] < p->copy_at))
+        return (uint8_t *)(uintptr_t)w->data; /* ready: nobody writes to it */
     return p->data + i * p->matrix_bytes;
 }
 
@@ -155,10 +167,11 @@ void rz_cpu_packed_done(const struct rz_weight *w)
     struct cpu_packed *p = w->impl;
     if (!p || !p->data)
         return;
-    bool *ready = &p->ready[index_in_stack(p, w)];
-    if (!*ready)
+    uint8_t *uses = &p->uses[index_in_stack(p, w)];
+    if (*uses == p->copy_at)
         rz_cpu_packed_drop(w, 0, w->n_rows);
-    *ready = true;
+    if (*uses <= p->copy_at)
+        ++*uses;
 }
 
 void rz_cpu_weights_free(struct cpu_weights **weights)

@@ -1,4 +1,7 @@
-/* packed.h - packed copies of the weights (kernels/pack.h), made by the first product of each.
+/* packed.h - packed weights (quant/pack.h): those that the file has so, and copies of the others,
+ * made by the first product of each. Those of the file are copied too, by a later product: decoding
+ * from pages of 4 KiB takes a quarter longer than from huge ones (1.5B model), but the first token
+ * need not wait for it.
  *
  * Every thread packs the strips that it multiplies, and multiplies each at once, while it is in the
  * cache. When all are packed, the file's pages are given back, so that memory does not grow. */
@@ -15,15 +18,16 @@ struct cpu_packed {
     size_t at;           /* in the memory of all */
     uint8_t *data;       /* NULL: products take weights as they lie */
     bool mapped;         /* w.data's pages can be dropped */
-    bool ready[];        /* [w.n_stack] packed wholly */
+    uint8_t copy_at;     /* the product that makes the copy */
+    uint8_t uses[];      /* [w.n_stack] products so far, up to copy_at + 1: data is whole */
 };
 
 /* All weights of a backend. */
 struct cpu_weights {
     struct cpu_packed *first;
     uint8_t *memory; /* of all packed copies; NULL until settled, or for good */
-    size_t bytes;
-    bool settled;
+    size_t bytes, n;
+    bool settled, from_file; /* some are multiplied where they lie in the file, packed */
 };
 
 /* Remembers w in w->impl. mapped: w->data lies in a read-only file mapping. */
@@ -35,10 +39,11 @@ RZ_MUST_USE rz_status rz_cpu_weights_add(struct cpu_backend *c, struct rz_weight
  * that have none: each product packs theirs a few at a time. */
 void rz_cpu_weights_settle(struct cpu_backend *c);
 
-/* Where the packed copy of w's matrix is or is to be made; NULL if there is none. */
+/* Where w's matrix stands packed, *ready set, or where this product is to make the copy: from rows,
+ * or from w->data if that is packed. NULL: there is none. */
 uint8_t *rz_cpu_packed_data(const struct rz_weight *w, bool *ready);
 
-/* After the first product with the packed copy: all strips are there. */
+/* After a product of w: if it made the copy, all strips are there. */
 void rz_cpu_packed_done(const struct rz_weight *w);
 
 /* Rows begin ... end - 1 of w have been packed: gives back the file's pages that they fill. So a

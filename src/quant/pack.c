@@ -1,7 +1,7 @@
 /* pack.c - weights from the file's layout to the packed one (pack.h, docs/packed.md). Plain C: a
  * tile is transposed word by word, then bits are moved in loops over the 16 rows, which compilers
  * vectorize. Invariant: a rearrangement of bits only, nothing is rounded. */
-#include "kernels/pack.h"
+#include "quant/pack.h"
 
 #include "quant/blocks.h"
 #include "quant/dtype.h"

@@ -1,12 +1,13 @@
-/* pack.h - the packed layout of weights, the one that the SIMD matrix products read.
+/* pack.h - the packed layout of weights, the one that the SIMD matrix products read, and which .apr
+ * files may hold.
  *
  * A matrix is cut into strips of 16 rows, a strip into tiles of 16 rows x one block (32 or 256
  * columns; 1 or 2 of the float types), in the order of columns. A tile has the bits of its 16
  * blocks, rearranged so that lanes are rows and unpacking is masks and shifts: docs/packed.md has
  * every layout. It takes as many bytes as the rows do in the file, so strip s begins at 16 * s
  * packed rows. Rows missing in the last strip repeat the last row. One layout for all CPUs. */
-#ifndef RZ_KERNELS_PACK_H
-#define RZ_KERNELS_PACK_H
+#ifndef RZ_QUANT_PACK_H
+#define RZ_QUANT_PACK_H
 
 #include <realizar/dtype.h>
 #include <stdbool.h>
@@ -34,5 +35,24 @@ struct rz_pack_args {
 
 /* Writes strips first ... end - 1 to packed. */
 void rz_pack_strips(const struct rz_pack_args *a, uint32_t first, uint32_t end);
+
+/* Can the matrix stand packed in a file in exactly its bytes: whole strips, no odd BF16 column? */
+bool rz_packed_fits(rz_dtype type, uint64_t n_rows, uint64_t n_cols);
+
+/* The way back, bit for bit. */
+struct rz_unpack_args {
+    rz_dtype type;
+    uint32_t n_rows, n_cols;
+    const void *packed; /* strip 0, any alignment */
+    void *w;            /* row 0, any alignment */
+    size_t w_row_bytes;
+};
+
+/* Writes the rows of strips first ... end - 1 to w. */
+void rz_unpack_strips(const struct rz_unpack_args *a, uint32_t first, uint32_t end);
+
+/* Decodes one row of a packed matrix to n_cols floats. */
+void rz_packed_decode_row(rz_dtype type, const void *packed, uint32_t n_cols, uint32_t row,
+                          float *out);
 
 #endif
