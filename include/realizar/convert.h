@@ -20,6 +20,8 @@ typedef struct rz_convert_progress {
     uint64_t done_bytes, total_bytes; /* of the source's weights */
 } rz_convert_progress;
 
+struct rz_convert_report;
+
 /* Matrices in the layout that products read (docs/packed.md), so that nothing is rearranged when
  * the model is loaded; .apr only. The layout is the same for all CPUs. */
 typedef enum rz_packing {
@@ -40,6 +42,11 @@ typedef struct rz_convert_options {
     /* Called after every few MiB, on the calling thread; false stops with RZ_ECANCEL. */
     bool (*progress)(void *ctx, const rz_convert_progress *progress);
     void *progress_ctx;
+    /* Called once the result is whole and before it gets its name; path: where it lies till then. A
+     * failure is the conversion's: nothing is left of it, and what had the name stays. */
+    rz_status (*check)(void *ctx, const char *path, const struct rz_convert_report *report,
+                       rz_error *err);
+    void *check_ctx;
 } rz_convert_options;
 
 /* What became of a tensor. Errors are those of this conversion: source decoded to float32 against
@@ -73,8 +80,8 @@ RZ_API rz_convert_options rz_convert_options_default(void);
  * Errors: RZ_EUSAGE (no such format or type, or the format cannot hold the type), RZ_EINVALID (the
  * path exists and overwrite is false; a NaN or infinity, with tensor and element; metadata and
  * tensors that contradict each other), RZ_ELOAD (something that the target format cannot say),
- * RZ_EIO, RZ_ENOMEM, RZ_ECANCEL. options may be NULL. One thread may convert with a source at a
- * time. */
+ * RZ_EIO, RZ_ENOMEM, RZ_ECANCEL, those of check. options may be NULL. One thread may convert with a
+ * source at a time. */
 RZ_API RZ_MUST_USE rz_status rz_convert(const rz_file *source, const char *path,
                                         const rz_convert_options *options,
                                         rz_convert_report **report, rz_error *err);

@@ -51,18 +51,16 @@ const struct cli_option cli_work_options[] = {
 rz_status cli_parse_bytes(const char *text, uint64_t *bytes, rz_error *err)
 {
     static const char units[] = "KMGT";
-    char *end;
-    double value = *text >= '0' && *text <= '9' ? strtod(text, &end) : 0;
-    double factor = 1;
-    if (value > 0 && *end) {
-        const char *unit = strchr(units, *end & ~0x20);
-        for (long i = 0; unit && i <= unit - units; i++)
-            factor *= 1000;
-        if (unit)
-            end++;
-        end += unit && (*end == 'B' || *end == 'b');
-    }
-    if (!(value > 0) || *end || value * factor < 1 || value * factor > 1e18)
+    char *end = NULL;
+    double value = strtod(text, &end), factor = 1;
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    for (long i = 0; unit && i <= unit - units; i++)
+        factor *= 1000;
+    if (unit)
+        end++;
+    end += unit && (*end == 'B' || *end == 'b');
+    /* A digit first: strtod also takes blanks, signs, "inf" and "nan". */
+    if (*text < '0' || *text > '9' || *end || !(value * factor >= 1) || value * factor > 1e18)
         return rz_fail(err, RZ_EUSAGE, "--shard-size takes bytes as 500M or 5G, not '%s'", text);
     *bytes = (uint64_t)(value * factor);
     return RZ_OK;
@@ -86,14 +84,33 @@ static bool has_ending(const char *path)
     return false;
 }
 
-static rz_status convert(struct cli_conversion *c, const rz_file *source, const char *path,
-                         rz_error *err)
+/* What the check of a conversion's result needs. */
+struct checking {
+    struct cli_conversion *c;
+    struct cli_verification v;
+    struct cli_progress *progress;
+    double started;
+};
+
+static rz_status on_check(void *ctx, const char *path, const rz_convert_report *report,
+                          rz_error *err)
+{
+    struct checking *k = ctx;
+    cli_progress_stop(k->progress);
+    k->c->seconds = rz_now_s() - k->started;
+    k->v.result_path = path;
+    k->v.report = report;
+    return cli_conversion_verify(k->c, &k->v, err);
+}
+
+static rz_status convert(struct cli_conversion *c, const struct cli_verification *v, rz_error *err)
 {
     const struct cli_conversion_args *a = c->args;
     struct cli_progress progress;
+    struct checking checking = {.c = c, .v = *v, .progress = &progress};
     rz_convert_options o = rz_convert_options_default();
     o.format = a->format;
-    if (!o.format && !has_ending(path))
+    if (!o.format && !has_ending(v->path))
         o.format = c->default_format;
     o.type = a->quantize;
     o.imatrix = a->imatrix;
@@ -107,9 +124,14 @@ static rz_status convert(struct cli_conversion *c, const rz_file *source, const 
     cli_progress_start(&progress, a->quiet || a->json);
     o.progress = on_progress;
     o.progress_ctx = &progress;
-    double started = rz_now_s();
-    rz_status status = rz_convert(source, path, &o, &c->report, err);
-    c->seconds = rz_now_s() - started;
+    if (a->verify) {
+        o.check = on_check;
+        o.check_ctx = &checking;
+    }
+    checking.started = rz_now_s();
+    rz_status status = rz_convert(v->source, v->path, &o, &c->report, err);
+    if (!a->verify)
+        c->seconds = rz_now_s() - checking.started;
     cli_progress_stop(&progress);
     return status;
 }
@@ -122,10 +144,10 @@ rz_status cli_convert(struct cli_conversion *c, const char *operand, const char 
     rz_status status = cli_model_path(&from, operand, err);
     if (!status)
         status = rz_file_open(&source, from, err);
-    if (!status)
-        status = convert(c, source, path, err);
-    if (!status && c->args->verify)
-        status = cli_conversion_verify(c, source, from, path, err);
+    if (!status) {
+        const struct cli_verification v = {.source = source, .source_path = from, .path = path};
+        status = convert(c, &v, err);
+    }
     rz_file_close(&source);
     free(from);
     return status;

@@ -40,11 +40,20 @@ void cli_conversion_fini(struct cli_conversion *c);
 rz_status cli_conversion_print(const struct cli_conversion *c, const char *operand,
                                const char *path, rz_error *err);
 
+/* A result and what it was made from. */
+struct cli_verification {
+    const rz_file *source;
+    const char *source_path;
+    const char *path;        /* the name that the result is to have */
+    const char *result_path; /* where it lies */
+    const rz_convert_report *report;
+};
+
 /* Reads the result again and compares it with the source: metadata, every tensor (the same bits
  * where the type is the same, the reported error where it is not), logits of a fixed prompt.
  * RZ_EINVALID with what differs. */
-rz_status cli_conversion_verify(struct cli_conversion *c, const rz_file *source,
-                                const char *source_path, const char *path, rz_error *err);
+rz_status cli_conversion_verify(struct cli_conversion *c, const struct cli_verification *v,
+                                rz_error *err);
 
 /* "3.5G", "512M", bytes. */
 rz_status cli_parse_bytes(const char *text, uint64_t *bytes, rz_error *err);

@@ -31,10 +31,11 @@ static const rz_convert_tensor *reported(const rz_convert_report *r, const char 
     return NULL;
 }
 
-static rz_status check_tensor(const struct cli_conversion *c, const rz_compare_tensor *t, size_t i,
-                              const char *path, rz_error *err)
+static rz_status check_tensor(const struct cli_verification *v, const rz_compare_tensor *t,
+                              size_t i, rz_error *err)
 {
-    const rz_convert_tensor *r = reported(c->report, t->name, i);
+    const char *path = v->path;
+    const rz_convert_tensor *r = reported(v->report, t->name, i);
     if (!t->in_a || !t->in_b || !r)
         return rz_fail(err, RZ_EINVALID, "%s: tensor %s is %s", path, t->name,
                        t->in_b ? "new" : "missing");
@@ -56,8 +57,8 @@ static rz_status check_tensor(const struct cli_conversion *c, const rz_compare_t
     return RZ_OK;
 }
 
-static rz_status verify_tensors(struct cli_conversion *c, const rz_file *source,
-                                const rz_file *result, const char *path, rz_error *err)
+static rz_status verify_tensors(struct cli_conversion *c, const struct cli_verification *v,
+                                const rz_file *result, rz_error *err)
 {
     struct cli_progress progress;
     rz_compare_report *report = NULL;
@@ -65,10 +66,10 @@ static rz_status verify_tensors(struct cli_conversion *c, const rz_file *source,
                             .progress = on_progress,
                             .progress_ctx = &progress};
     cli_progress_start(&progress, c->args->quiet || c->args->json);
-    rz_status status = rz_compare(source, result, &o, &report, err);
+    rz_status status = rz_compare(v->source, result, &o, &report, err);
     cli_progress_stop(&progress);
     for (size_t i = 0; !status && i < report->n_tensors; i++)
-        status = check_tensor(c, &report->tensors[i], i, path, err);
+        status = check_tensor(v, &report->tensors[i], i, err);
     if (!status) {
         c->n_compared = report->n_tensors;
         c->n_same_bits = report->n_same_bits;
@@ -77,20 +78,20 @@ static rz_status verify_tensors(struct cli_conversion *c, const rz_file *source,
     return status;
 }
 
-static rz_status verify_logits(struct cli_conversion *c, const char *source_path, const char *path,
+static rz_status verify_logits(struct cli_conversion *c, const struct cli_verification *v,
                                rz_error *err)
 {
     struct cli_logits_pair pair = {0};
-    const struct cli_logits_question question = {.path_a = source_path,
-                                                 .path_b = path,
+    const struct cli_logits_question question = {.path_a = v->source_path,
+                                                 .path_b = v->result_path,
                                                  .prompt = prompt,
                                                  .max_tokens = 4,
                                                  .model = {.threads = c->args->threads}};
     rz_ids ids = {0};
     rz_error why;
     bool exact = true;
-    for (size_t i = 0; i < c->report->n_tensors; i++)
-        exact = exact && c->report->tensors[i].rmse == 0;
+    for (size_t i = 0; i < v->report->n_tensors; i++)
+        exact = exact && v->report->tensors[i].rmse == 0;
     rz_status status = cli_logits_pair(&pair, &question, &ids, &why);
     rz_ids_free(&ids);
     /* A model that this build cannot run can still be converted. */
@@ -106,25 +107,25 @@ static rz_status verify_logits(struct cli_conversion *c, const char *source_path
         c->logits_same_top = pair.n_same_top == pair.n;
         if (exact && pair.worst > logits_tolerance)
             status = rz_fail(err, RZ_EINVALID,
-                             "%s: the same weights, but logits differ by %g (at most %g)", path,
+                             "%s: the same weights, but logits differ by %g (at most %g)", v->path,
                              pair.worst, logits_tolerance);
     }
     cli_logits_pair_fini(&pair);
     return status;
 }
 
-rz_status cli_conversion_verify(struct cli_conversion *c, const rz_file *source,
-                                const char *source_path, const char *path, rz_error *err)
+rz_status cli_conversion_verify(struct cli_conversion *c, const struct cli_verification *v,
+                                rz_error *err)
 {
     rz_file *result = NULL;
-    rz_status status = rz_file_open(&result, path, err);
+    rz_status status = rz_file_open(&result, v->result_path, err);
     if (!status)
-        status = rz_compare_metadata(source, result, err);
+        status = rz_compare_metadata(v->source, result, err);
     if (!status)
-        status = verify_tensors(c, source, result, path, err);
+        status = verify_tensors(c, v, result, err);
     rz_file_close(&result);
     if (!status)
-        status = verify_logits(c, source_path, path, err);
+        status = verify_logits(c, v, err);
     c->verified = !status;
     return status;
 }

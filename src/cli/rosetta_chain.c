@@ -156,9 +156,10 @@ static rz_status do_step(struct chain *c, size_t i, const char *from, const char
     }
     rz_status status = cli_convert(&conversion, from, *path, err);
     json_t *step = NULL;
+    const json_int_t number = (json_int_t)i + 1;
     if (!status)
         step =
-            json_pack("{sI ss so sf}", "step", (json_int_t)(i + 1), "format", format, "path",
+            json_pack("{sI ss so sf}", "step", number, "format", format, "path",
                       cli_json_text(*path, strlen(*path)), "duration_ms", 1e3 * conversion.seconds);
     if (!status)
         status = compare(c, *path, step, err);

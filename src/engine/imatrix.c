@@ -127,10 +127,10 @@ static rz_status list_weights(struct collector *c, const struct rz_weights *weig
         RZ_TRY(add_input(c, &weights->head, err));
         add_consumer(c, m->tied_head ? "token_embd.weight" : "output.weight", &weights->head);
     }
-    size_t bytes = (size_t)c->max_rows * c->max_cols * sizeof *c->rows;
-    RZ_ASSERT(bytes > 0);
-    c->rows = calloc(1, bytes);
-    return c->rows ? RZ_OK : rz_fail_nomem(err, bytes, "a copy of activations");
+    size_t n_values = (size_t)c->max_rows * c->max_cols;
+    c->rows = calloc(n_values + 1, sizeof *c->rows);
+    return c->rows ? RZ_OK
+                   : rz_fail_nomem(err, n_values * sizeof *c->rows, "a copy of activations");
 }
 
 /* ---- collecting ---- */

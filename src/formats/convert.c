@@ -194,6 +194,7 @@ static rz_status write_all(struct run *r, const char *path, enum rz_compression 
                                   .packing = r->options->packing,
                                   .shard_bytes = r->options->shard_bytes};
     struct rz_move_sink sink = {.ctx = r, .write = on_write, .done = on_done};
+    const char *temporary = NULL;
     rz_status status = ops->begin(&r->writer, &plan, r->err);
     r->progress.n_tensors = r->plan.n;
     r->progress.total_bytes = r->report->from_bytes;
@@ -202,6 +203,12 @@ static rz_status write_all(struct run *r, const char *path, enum rz_compression 
         r->progress.tensor = r->plan.out[i].name;
         status = rz_move_tensor(r->mover, &r->plan.moves[i], &sink, &r->report->tensors[i], r->err);
     }
+    if (!status)
+        status = rz_mover_flush(r->mover, &sink, r->err);
+    if (!status)
+        status = ops->seal(r->writer, &temporary, r->err);
+    if (!status && r->options->check)
+        status = r->options->check(r->options->check_ctx, temporary, r->report, r->err);
     if (!status)
         status = ops->finish(r->writer, r->err);
     ops->free(&r->writer);

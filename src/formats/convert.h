@@ -95,10 +95,14 @@ struct rz_move_sink {
     rz_status (*done)(void *ctx, uint64_t source_bytes, rz_error *err);
 };
 
-/* Fills rms, rmse and worst of *stats. Errors: RZ_EINVALID (a value that is not finite, or that the
- * result's type cannot hold), the sink's. */
+/* Fills rms, rmse and worst of *stats. The tensor's last part is written with the next tensor, or
+ * by rz_mover_flush. sink is called on the calling thread. Errors: RZ_EINVALID (a value that is not
+ * finite, or that the result's type cannot hold), the sink's. */
 RZ_MUST_USE rz_status rz_move_tensor(struct rz_mover *m, const struct rz_move *move,
                                      const struct rz_move_sink *sink, rz_convert_tensor *stats,
+                                     rz_error *err);
+
+RZ_MUST_USE rz_status rz_mover_flush(struct rz_mover *m, const struct rz_move_sink *sink,
                                      rz_error *err);
 
 /* ---- plan ---- */

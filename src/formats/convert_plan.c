@@ -4,6 +4,7 @@
  * Vectors (norms, biases) are never quantized. GGUF's readers want them in F32, to which every
  * float widens exactly; on the way to SafeTensors an F32 vector goes back to the type of the
  * matrices where that loses nothing, so that a model comes out of a round trip as it went in. */
+#include "base/f16.h"
 #include "base/fail.h"
 #include "formats/convert.h"
 #include "formats/file.h"
@@ -101,7 +102,7 @@ static bool is_lossless(const rz_tensor *t, rz_dtype type)
         memcpy(&in, at, sizeof in);
         rz_encode_row(type, &in, NULL, &narrow, 1);
         rz_dtype_info(type)->decode(&narrow, &back, 1);
-        if (memcmp(&in, &back, sizeof in) != 0)
+        if (rz_f32_bits(in) != rz_f32_bits(back))
             return false;
     }
     return true;

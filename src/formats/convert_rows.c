@@ -1,8 +1,9 @@
 /* convert_rows.c - rows of a tensor through decode, check and encode, by several threads.
  *
- * A tensor goes in chunks of some MiB; threads take rows of the chunk as they come free. Sums are
- * kept by row and added in order, so a report does not depend on the number of threads. The
- * result's bytes depend on nothing but the row: blocks are the same whatever the container. */
+ * A tensor goes in chunks of some MiB; threads take rows of the chunk as they come free, the first
+ * of them after writing the chunk before. Sums are kept by row and added in order, so a report does
+ * not depend on the number of threads. The result's bytes depend on nothing but the row: blocks are
+ * the same whatever the container. */
 #include "base/checked.h"
 #include "base/fail.h"
 #include "formats/convert.h"
@@ -19,7 +20,9 @@
 enum {
     CHUNK_ELEMENTS = 4 << 20,
     CHUNK_MAX_ROWS = 1 << 15,
-    TAKE_ELEMENTS = 1 << 15 /* that a thread takes at once */
+    TAKE_ELEMENTS = 1 << 15, /* that a thread takes at once */
+    N_BUFFERS = 2,           /* one being written, one being filled */
+    N_SUMS = 8               /* partial sums: a single one would wait for every addition */
 };
 
 /* What happened in a row. bad: index of the first value that stops the conversion. */
@@ -30,14 +33,25 @@ struct row_sum {
     bool overflow; /* finite in the source, not in the result */
 };
 
+/* A chunk that is done and not yet written: in a buffer, or in the source where it is a copy. */
+struct done_chunk {
+    const void *data;
+    size_t len; /* 0: none */
+    const rz_file *file;
+    const uint8_t *source; /* its pages are no longer needed then */
+    size_t source_len;
+};
+
 struct rz_mover {
     struct rz_pool *pool;
     unsigned n_threads;
     float *scratch; /* [n_threads][2][cap_cols] */
     size_t cap_cols;
-    uint8_t *out;
-    size_t cap_out;
+    uint8_t *out[N_BUFFERS];
+    size_t cap_out[N_BUFFERS];
+    unsigned i_out;       /* the one being filled */
     struct row_sum *sums; /* [CHUNK_MAX_ROWS] */
+    struct done_chunk done;
 };
 
 /* One chunk: rows [first, first + n). */
@@ -49,6 +63,10 @@ struct chunk {
     uint64_t out_row_bytes, first, n, rows_per_importance;
     uint32_t take;
     bool check_only;
+    uint8_t *out;
+    const struct rz_move_sink *sink;
+    rz_status write_status;
+    rz_error *err;
     atomic_uint next;
 };
 
@@ -142,29 +160,35 @@ void rz_mover_free(struct rz_mover **mover)
         return;
     rz_pool_free(&(*mover)->pool);
     free((*mover)->scratch);
-    free((*mover)->out);
+    for (int i = 0; i < N_BUFFERS; i++)
+        free((*mover)->out[i]);
     free((*mover)->sums);
     free(*mover);
     *mover = NULL;
 }
 
-static rz_status reserve(struct rz_mover *m, size_t n_cols, size_t out_bytes, rz_error *err)
+static rz_status reserve_rows(struct rz_mover *m, size_t n_cols, rz_error *err)
 {
     if (n_cols > m->cap_cols) {
         free(m->scratch);
         m->cap_cols = 0;
-        m->scratch = malloc(2 * n_cols * m->n_threads * sizeof *m->scratch);
+        m->scratch = calloc(m->n_threads, 2 * n_cols * sizeof *m->scratch);
         if (!m->scratch)
             return rz_fail_nomem(err, n_cols * sizeof *m->scratch, "rows");
         m->cap_cols = n_cols;
     }
-    if (out_bytes > m->cap_out) {
-        free(m->out);
-        m->cap_out = 0;
-        m->out = malloc(out_bytes);
-        if (!m->out)
+    return RZ_OK;
+}
+
+static rz_status reserve_out(struct rz_mover *m, size_t out_bytes, rz_error *err)
+{
+    if (out_bytes > m->cap_out[m->i_out] || !m->out[m->i_out]) {
+        free(m->out[m->i_out]);
+        m->cap_out[m->i_out] = 0;
+        m->out[m->i_out] = malloc(out_bytes + 1);
+        if (!m->out[m->i_out])
             return rz_fail_nomem(err, out_bytes, "rows");
-        m->cap_out = out_bytes;
+        m->cap_out[m->i_out] = out_bytes;
     }
     return RZ_OK;
 }
@@ -190,25 +214,45 @@ size_t rz_first_not_finite(const float *values, size_t n)
     return n;
 }
 
-static double squares(const float *x, size_t n)
+static double add_parts(const double parts[N_SUMS])
 {
     double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
+    for (int i = 0; i < N_SUMS; i++)
+        sum += parts[i];
     return sum;
+}
+
+static double squares(const float *x, size_t n)
+{
+    double parts[N_SUMS] = {0};
+    size_t i = 0;
+    for (; i + N_SUMS <= n; i += N_SUMS)
+        for (size_t k = 0; k < N_SUMS; k++)
+            parts[k] += (double)x[i + k] * (double)x[i + k];
+    for (; i < n; i++)
+        parts[i % N_SUMS] += (double)x[i] * (double)x[i];
+    return add_parts(parts);
 }
 
 static void compare(const float *a, const float *b, size_t n, struct row_sum *s)
 {
-    double sum = 0;
-    float worst = 0;
-    for (size_t i = 0; i < n; i++) {
+    double parts[N_SUMS] = {0};
+    float worst[N_SUMS] = {0};
+    size_t i = 0;
+    for (; i + N_SUMS <= n; i += N_SUMS)
+        for (size_t k = 0; k < N_SUMS; k++) {
+            float d = fabsf(a[i + k] - b[i + k]);
+            parts[k] += (double)d * (double)d;
+            worst[k] = worst[k] > d ? worst[k] : d;
+        }
+    for (; i < n; i++) {
         float d = fabsf(a[i] - b[i]);
-        sum += (double)d * (double)d;
-        worst = d > worst ? d : worst;
+        parts[i % N_SUMS] += (double)d * (double)d;
+        worst[0] = worst[0] > d ? worst[0] : d;
     }
-    s->errors = sum;
-    s->worst = worst;
+    s->errors = add_parts(parts);
+    for (size_t k = 0; k < N_SUMS; k++)
+        s->worst = worst[k] > s->worst ? worst[k] : s->worst;
 }
 
 static const float *importance_of(const struct chunk *c, uint64_t row)
@@ -223,16 +267,16 @@ static void do_row(const struct chunk *c, uint64_t i, float *values, float *back
     size_t n = (size_t)c->in.n_cols;
     uint64_t row = c->first + i;
     const uint8_t *from = rz_rows_at(&c->in, row);
-    uint8_t *to = c->m->out + i * c->out_row_bytes;
+    uint8_t *to = c->out + i * c->out_row_bytes;
     struct row_sum *s = &c->m->sums[i];
     *s = (struct row_sum){.bad = UINT32_MAX};
     rz_dtype_info(c->in.type)->decode(from, values, n);
-    size_t bad = rz_first_not_finite(values, n);
-    if (bad < n) {
-        s->bad = (uint32_t)bad;
+    /* A double holds any sum of squares of floats, so only NaN and infinity make it infinite. */
+    s->squares = squares(values, n);
+    if (!isfinite(s->squares)) {
+        s->bad = (uint32_t)rz_first_not_finite(values, n);
         return;
     }
-    s->squares = squares(values, n);
     if (c->check_only)
         return;
     if (c->in.type == c->to) {
@@ -241,13 +285,24 @@ static void do_row(const struct chunk *c, uint64_t i, float *values, float *back
     }
     rz_encode_row(c->to, values, importance_of(c, row), to, n);
     rz_dtype_info(c->to)->decode(to, back, n);
-    bad = rz_first_not_finite(back, n);
+    compare(values, back, n, s);
+    size_t bad = isfinite(s->errors) ? n : rz_first_not_finite(back, n);
     if (bad < n) {
         s->bad = (uint32_t)bad;
         s->overflow = true;
-        return;
     }
-    compare(values, back, n, s);
+}
+
+/* Writes what is done, if there is something. */
+static rz_status write_done(struct rz_mover *m, const struct rz_move_sink *sink, rz_error *err)
+{
+    struct done_chunk done = m->done;
+    if (done.len == 0)
+        return RZ_OK;
+    m->done.len = 0;
+    RZ_TRY(sink->write(sink->ctx, done.data, done.len, err));
+    rz_source_release(done.file, done.source, done.source_len);
+    return RZ_OK;
 }
 
 static void work(void *ctx, unsigned i_thread, unsigned n_threads)
@@ -256,6 +311,8 @@ static void work(void *ctx, unsigned i_thread, unsigned n_threads)
     struct rz_mover *m = c->m;
     float *values = m->scratch + 2 * (size_t)i_thread * m->cap_cols;
     (void)n_threads;
+    if (i_thread == 0)
+        c->write_status = write_done(m, c->sink, c->err);
     for (;;) {
         uint64_t first = atomic_fetch_add(&c->next, c->take);
         if (first >= c->n)
@@ -313,27 +370,40 @@ static uint64_t rows_at_once(const struct chunk *c)
     return n ? n : 1;
 }
 
-static rz_status do_chunk(struct chunk *c, const struct rz_move_sink *sink, struct totals *t,
-                          rz_error *err)
+static rz_status do_chunk(struct chunk *c, struct totals *t)
 {
+    struct rz_mover *m = c->m;
     const uint8_t *from = c->in.data + c->first * c->in.row_bytes;
     size_t n_bytes = (size_t)(c->n * c->in.row_bytes);
     uint64_t after = c->in.n_rows - c->first - c->n;
     rz_source_want(c->move->file, from + n_bytes,
                    (size_t)((after < c->n ? after : c->n) * c->in.row_bytes));
+    if (!c->check_only)
+        RZ_TRY(reserve_out(m, (size_t)(c->n * c->out_row_bytes), c->err));
+    c->out = m->out[m->i_out];
     atomic_store(&c->next, 0);
-    rz_pool_run(c->m->pool, work, c);
-    RZ_TRY(add_up(c, t, err));
-    const void *result = c->check_only ? from : c->m->out;
-    RZ_TRY(sink->write(sink->ctx, result, (size_t)(c->n * c->out_row_bytes), err));
-    rz_source_release(c->move->file, from, n_bytes);
-    return sink->done(sink->ctx, n_bytes, err);
+    rz_pool_run(m->pool, work, c);
+    RZ_TRY(c->write_status);
+    RZ_TRY(add_up(c, t, c->err));
+    m->done = (struct done_chunk){.data = c->check_only ? from : c->out,
+                                  .len = (size_t)(c->n * c->out_row_bytes),
+                                  .file = c->move->file,
+                                  .source = from,
+                                  .source_len = n_bytes};
+    if (!c->check_only)
+        m->i_out = (m->i_out + 1) % N_BUFFERS;
+    return c->sink->done(c->sink->ctx, n_bytes, c->err);
+}
+
+rz_status rz_mover_flush(struct rz_mover *m, const struct rz_move_sink *sink, rz_error *err)
+{
+    return write_done(m, sink, err);
 }
 
 rz_status rz_move_tensor(struct rz_mover *m, const struct rz_move *move,
                          const struct rz_move_sink *sink, rz_convert_tensor *stats, rz_error *err)
 {
-    struct chunk c = {.m = m, .move = move, .to = move->out->dtype};
+    struct chunk c = {.m = m, .move = move, .to = move->out->dtype, .sink = sink, .err = err};
     struct totals t = {0};
     RZ_TRY(rz_rows_of(&c.in, move->in, move->order, move->head_dim, err));
     bool fits = rz_dtype_row_bytes(c.to, c.in.n_cols, &c.out_row_bytes);
@@ -345,12 +415,10 @@ rz_status rz_move_tensor(struct rz_mover *m, const struct rz_move *move,
     c.rows_per_importance = move->n_importance ? c.in.n_rows / move->n_importance : c.in.n_rows;
     uint64_t at_once = rows_at_once(&c);
     c.take = (uint32_t)(TAKE_ELEMENTS / c.in.n_cols ? TAKE_ELEMENTS / c.in.n_cols : 1);
-    uint64_t most = at_once < c.in.n_rows ? at_once : c.in.n_rows;
-    RZ_TRY(
-        reserve(m, (size_t)c.in.n_cols, c.check_only ? 1 : (size_t)(most * c.out_row_bytes), err));
+    RZ_TRY(reserve_rows(m, (size_t)c.in.n_cols, err));
     for (c.first = 0; c.first < c.in.n_rows; c.first += c.n) {
         c.n = c.in.n_rows - c.first < at_once ? c.in.n_rows - c.first : at_once;
-        RZ_TRY(do_chunk(&c, sink, &t, err));
+        RZ_TRY(do_chunk(&c, &t));
     }
     double n = (double)(c.in.n_rows * c.in.n_cols);
     stats->rms = sqrt(t.squares / n);

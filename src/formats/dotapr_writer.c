@@ -42,6 +42,7 @@ struct rz_writer {
     struct rz_apr_entry *entries; /* theirs in the order of data, then the tied head if there is */
     char (*names)[NAME_BYTES];
     size_t n_entries, n_tensors, i_tensor;
+    bool sealed;
     uint64_t left;       /* bytes of the current tensor that are to come */
     uint64_t at;         /* bytes of the data section that were put */
     uint64_t data_bytes; /* padding included */
@@ -460,13 +461,23 @@ static rz_status write_data(struct rz_writer *w, const void *data, size_t len, r
     return next_tensor(w, err);
 }
 
-static rz_status finish(struct rz_writer *w, rz_error *err)
+static rz_status seal(struct rz_writer *w, const char **path, rz_error *err)
 {
     RZ_ASSERT(w->i_tensor == w->n_tensors && w->left == 0);
     RZ_TRY(pad_to(w, w->data_bytes, err));
     uint32_t crc = rz_apr_pack_crc(w->pack);
     RZ_TRY(rz_apr_pack_put(w->pack, &crc, sizeof crc, err));
     RZ_TRY(rz_apr_pack_end(w->pack, err));
+    *path = rz_out_file_temporary(w->out);
+    w->sealed = true;
+    return rz_out_file_seal(w->out, err);
+}
+
+static rz_status finish(struct rz_writer *w, rz_error *err)
+{
+    const char *path;
+    if (!w->sealed)
+        RZ_TRY(seal(w, &path, err));
     return rz_out_file_finish(w->out, err);
 }
 
@@ -475,5 +486,6 @@ const struct rz_writer_ops rz_write_apr = {.format = "apr",
                                            .holds = holds,
                                            .begin = begin,
                                            .write = write_data,
+                                           .seal = seal,
                                            .finish = finish,
                                            .free = free_writer};

@@ -228,6 +228,13 @@ rz_status rz_gguf_write(struct rz_gguf_writer *w, const void *data, size_t len, 
     return RZ_OK;
 }
 
+rz_status rz_gguf_seal(struct rz_gguf_writer *w, const char **path, rz_error *err)
+{
+    RZ_ASSERT(w->i_tensor == w->n_tensors && w->written == w->data_bytes);
+    *path = rz_out_file_temporary(w->out);
+    return rz_out_file_seal(w->out, err);
+}
+
 rz_status rz_gguf_finish(struct rz_gguf_writer *w, rz_error *err)
 {
     RZ_ASSERT(w->i_tensor == w->n_tensors && w->written == w->data_bytes);

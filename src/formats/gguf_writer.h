@@ -49,7 +49,10 @@ RZ_MUST_USE rz_status rz_gguf_begin(struct rz_gguf_writer *w, rz_error *err);
 RZ_MUST_USE rz_status rz_gguf_write(struct rz_gguf_writer *w, const void *data, size_t len,
                                     rz_error *err);
 
-/* All data written: gives the file its name. */
+/* All data written: the file is whole under a temporary name, *path (borrowed). */
+RZ_MUST_USE rz_status rz_gguf_seal(struct rz_gguf_writer *w, const char **path, rz_error *err);
+
+/* All data written: gives the file its name; seals it first if that was not done. */
 RZ_MUST_USE rz_status rz_gguf_finish(struct rz_gguf_writer *w, rz_error *err);
 
 #endif

@@ -54,8 +54,7 @@ bad_fill(struct reader *r, const char *format, ...)
 }
 
 /* Appends an entry with room for n_values, which must not exceed what the file holds. */
-static rz_status add_entry(struct reader *r, const char *name, size_t name_len, uint64_t n_values,
-                           struct entry **out)
+static rz_status add_entry(struct reader *r, const char *name, size_t name_len, uint64_t n_values)
 {
     struct rz_imatrix *m = r->m;
     if (m->n == RZ_MAX_TENSORS)
@@ -73,8 +72,13 @@ static rz_status add_entry(struct reader *r, const char *name, size_t name_len, 
     e->values = calloc(n_values, sizeof *e->values);
     if (!e->name || !e->values)
         return rz_fail_nomem(r->err, n_values * sizeof *e->values, "an importance matrix");
-    *out = e;
     return RZ_OK;
+}
+
+/* The one that was added last. */
+static struct entry *last_entry(const struct reader *r)
+{
+    return &r->m->entries[r->m->n - 1];
 }
 
 /* The means of n values from their sums; a count of 0 makes them neutral. */
@@ -126,7 +130,6 @@ static rz_status read_dat_entry(struct reader *r)
 {
     int32_t name_len, calls, n_values;
     const uint8_t *name, *values;
-    struct entry *e = NULL;
     RZ_TRY(take_i32(r, 1, "the length of a name", &name_len));
     RZ_TRY(take(r, (size_t)name_len, "a name", &name));
     if (!good_name((const char *)name, (size_t)name_len))
@@ -134,7 +137,8 @@ static rz_status read_dat_entry(struct reader *r)
     RZ_TRY(take_i32(r, 0, "the number of calls", &calls));
     RZ_TRY(take_i32(r, 1, "the number of values", &n_values));
     RZ_TRY(take(r, (size_t)n_values * sizeof(float), "the values of a matrix", &values));
-    RZ_TRY(add_entry(r, (const char *)name, (size_t)name_len, (uint64_t)n_values, &e));
+    RZ_TRY(add_entry(r, (const char *)name, (size_t)name_len, (uint64_t)n_values));
+    struct entry *e = last_entry(r);
     memcpy(e->values, values, (size_t)n_values * sizeof(float));
     /* Very old writers left the calls 0 and wrote the means themselves. */
     return set_means(r, e, 0, e->n_values, calls > 0 ? calls : 1);
@@ -172,13 +176,13 @@ static uint64_t n_elements(const rz_tensor *t)
 static rz_status read_gguf_pair(struct reader *r, const rz_tensor *sums, const rz_tensor *counts,
                                 size_t name_len)
 {
-    struct entry *e;
     if (sums->dtype != RZ_F32 || counts->dtype != RZ_F32)
         return bad(r, "tensors %s and %s must be F32", sums->name, counts->name);
     uint64_t n_values = n_elements(sums), n_counts = n_elements(counts);
     if (n_values == 0 || n_counts == 0 || n_values % n_counts)
         return bad(r, "tensors %s and %s do not fit together", sums->name, counts->name);
-    RZ_TRY(add_entry(r, sums->name, name_len, n_values, &e));
+    RZ_TRY(add_entry(r, sums->name, name_len, n_values));
+    struct entry *e = last_entry(r);
     memcpy(e->values, sums->data, sums->n_bytes);
     for (uint64_t i = 0, n = n_values / n_counts; i < n_counts; i++) {
         float count;

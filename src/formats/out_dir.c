@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "formats/out_file.h"
+#include "formats/out_temporary.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,12 +20,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    MAX_TEMPORARY_NAMES = 100
-};
-
 struct rz_out_dir {
     char *path, *temporary;
+    int fd; /* the temporary directory, locked; -1: none */
     bool replaces;
 };
 
@@ -94,7 +92,7 @@ static bool remove_entry(int folder, const char *name, void *ctx)
     return true;
 }
 
-static void remove_dir(const char *path)
+void rz_out_dir_remove(const char *path)
 {
     each(path, remove_entry, NULL);
     rmdir(path);
@@ -119,28 +117,6 @@ static rz_status check_place(struct rz_out_dir *d, rz_error *err)
     return RZ_OK;
 }
 
-static rz_status make_temporary(struct rz_out_dir *d, rz_error *err)
-{
-    size_t size = strlen(d->path) + 40;
-    char *name = malloc(size);
-    if (!name)
-        return rz_fail_nomem(err, size, "a file name");
-    int failed = -1;
-    for (int i = 0; i < MAX_TEMPORARY_NAMES && failed; i++) {
-        snprintf(name, size, "%s.%ld-%d.part", d->path, (long)getpid(), i);
-        failed = mkdir(name, 0777);
-        if (failed && errno != EEXIST)
-            break;
-    }
-    if (failed) {
-        rz_status status = rz_fail(err, RZ_EIO, "%s: cannot create: %s", d->path, strerror(errno));
-        free(name);
-        return status;
-    }
-    d->temporary = name;
-    return RZ_OK;
-}
-
 rz_status rz_out_dir_new(struct rz_out_dir **out, const char *path, rz_error *err)
 {
     size_t len = strlen(path);
@@ -148,14 +124,17 @@ rz_status rz_out_dir_new(struct rz_out_dir **out, const char *path, rz_error *er
     *out = NULL;
     if (!d)
         return rz_fail_nomem(err, sizeof *d, "an output directory");
+    d->fd = -1;
     while (len > 1 && path[len - 1] == '/')
         len--;
     d->path = strndup(path, len);
     rz_status status = d->path ? RZ_OK : rz_fail_nomem(err, len, "a file name");
     if (!status)
         status = check_place(d, err);
-    if (!status)
-        status = make_temporary(d, err);
+    if (!status) {
+        rz_temporary_clean(d->path);
+        status = rz_temporary_new(d->path, true, &d->temporary, &d->fd, err);
+    }
     if (status)
         rz_out_dir_free(&d);
     *out = d;
@@ -167,11 +146,18 @@ void rz_out_dir_free(struct rz_out_dir **dir)
     if (!dir || !*dir)
         return;
     if ((*dir)->temporary)
-        remove_dir((*dir)->temporary);
+        rz_out_dir_remove((*dir)->temporary);
+    if ((*dir)->fd >= 0)
+        close((*dir)->fd);
     free((*dir)->temporary);
     free((*dir)->path);
     free(*dir);
     *dir = NULL;
+}
+
+const char *rz_out_dir_temporary(const struct rz_out_dir *dir)
+{
+    return dir->temporary;
 }
 
 rz_status rz_out_dir_file(struct rz_out_dir *dir, const char *name, struct rz_out_file **out,
@@ -214,7 +200,7 @@ static bool replace_in_steps(struct rz_out_dir *dir)
         errno = reason;
     }
     if (done && dir->replaces)
-        remove_dir(aside);
+        rz_out_dir_remove(aside);
     dir->replaces = dir->replaces && !done;
     free(aside);
     return done;
@@ -229,7 +215,7 @@ rz_status rz_out_dir_finish(struct rz_out_dir *dir, rz_error *err)
     if (!done)
         return rz_fail(err, RZ_EIO, "%s: cannot create: %s", dir->path, strerror(errno));
     if (dir->replaces)
-        remove_dir(dir->temporary); /* now what was there before */
+        rz_out_dir_remove(dir->temporary); /* now what was there before */
     free(dir->temporary);
     dir->temporary = NULL;
     return RZ_OK;

@@ -17,12 +17,18 @@ RZ_MUST_USE rz_status rz_out_dir_new(struct rz_out_dir **out, const char *path, 
 /* Removes what finish did not give its name. */
 void rz_out_dir_free(struct rz_out_dir **dir);
 
+/* Where it lies until it is finished. */
+const char *rz_out_dir_temporary(const struct rz_out_dir *dir);
+
 /* A file in it, for the caller to write, finish and free. */
 RZ_MUST_USE rz_status rz_out_dir_file(struct rz_out_dir *dir, const char *name,
                                       struct rz_out_file **out, rz_error *err);
 /* A whole file in it. */
 RZ_MUST_USE rz_status rz_out_dir_put(struct rz_out_dir *dir, const char *name, const void *data,
                                      size_t len, rz_error *err);
+
+/* Removes the files of the kinds above from a directory, and the directory if nothing is left. */
+void rz_out_dir_remove(const char *path);
 
 /* Gives the directory its name. */
 RZ_MUST_USE rz_status rz_out_dir_finish(struct rz_out_dir *dir, rz_error *err);

@@ -1,15 +1,17 @@
 /* out_file.c - a file that appears under its name only when it is whole.
  *
- * Invariant: fd >= 0 exactly while the part file exists and is ours; written is its append
+ * Invariant: fd >= 0 exactly while the part file exists and is ours, locked; written is its append
  * position. The data is synced before the rename and the folder after it, so that neither a killed
  * process nor a machine that lost power leaves half a file under the name. */
 #include "formats/out_file.h"
 
 #include "base/checked.h"
 #include "base/fail.h"
+#include "formats/out_temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,32 +19,18 @@
 #include <unistd.h>
 
 enum {
-    MAX_TEMPORARY_NAMES = 100,
     /* Linux moves at most 2^31 - 4096 bytes per call. */
     MAX_WRITE_BYTES = 1 << 30,
+    FLUSH_BYTES = 64 << 20, /* that are sent to the disk while more are made */
     ZEROS_BYTES = 4096
 };
 
 struct rz_out_file {
     char *path, *temporary;
     int fd;
-    uint64_t written, reserved;
+    bool sealed;
+    uint64_t written, reserved, flushed;
 };
-
-static bool open_temporary(struct rz_out_file *f)
-{
-    size_t size = strlen(f->path) + 40;
-    f->temporary = malloc(size);
-    if (!f->temporary)
-        return false;
-    for (int i = 0; i < MAX_TEMPORARY_NAMES && f->fd < 0; i++) {
-        snprintf(f->temporary, size, "%s.%ld-%d.part", f->path, (long)getpid(), i);
-        f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (f->fd < 0 && errno != EEXIST)
-            return true;
-    }
-    return true;
-}
 
 rz_status rz_out_file_new(struct rz_out_file **out, const char *path, rz_error *err)
 {
@@ -56,11 +44,11 @@ rz_status rz_out_file_new(struct rz_out_file **out, const char *path, rz_error *
         return rz_fail_nomem(err, sizeof *f, "an output file");
     f->fd = -1;
     f->path = strdup(path);
-    rz_status status = RZ_OK;
-    if (!f->path || !open_temporary(f))
-        status = rz_fail_nomem(err, strlen(path) + 1, "a file name");
-    else if (f->fd < 0)
-        status = rz_fail(err, RZ_EIO, "%s: cannot create: %s", path, strerror(errno));
+    rz_status status = f->path ? RZ_OK : rz_fail_nomem(err, strlen(path) + 1, "a file name");
+    if (!status) {
+        rz_temporary_clean(path);
+        status = rz_temporary_new(path, false, &f->temporary, &f->fd, err);
+    }
     if (status)
         rz_out_file_free(&f);
     *out = f;
@@ -121,6 +109,12 @@ rz_status rz_out_file_write(struct rz_out_file *f, const void *data, size_t len,
         len -= (size_t)n;
         f->written += (uint64_t)n;
     }
+    /* A hint: the sync at the end does it all, but then nothing else would be going on. */
+    if (f->written - f->flushed >= FLUSH_BYTES) {
+        (void)sync_file_range(f->fd, (off_t)f->flushed, (off_t)(f->written - f->flushed),
+                              SYNC_FILE_RANGE_WRITE);
+        f->flushed = f->written;
+    }
     return RZ_OK;
 }
 
@@ -177,8 +171,11 @@ static void sync_folder(const char *path)
     close(fd);
 }
 
-rz_status rz_out_file_finish(struct rz_out_file *f, rz_error *err)
+rz_status rz_out_file_seal(struct rz_out_file *f, rz_error *err)
 {
+    RZ_ASSERT(f->fd >= 0);
+    if (f->sealed)
+        return RZ_OK;
     bool cut = f->reserved > f->written && ftruncate(f->fd, (off_t)f->written) != 0;
     /* EINVAL: a file system that has no sync. */
     if (cut || (fsync(f->fd) != 0 && errno != EINVAL)) {
@@ -186,13 +183,27 @@ rz_status rz_out_file_finish(struct rz_out_file *f, rz_error *err)
         abandon(f);
         return status;
     }
-    int fd = f->fd;
-    f->fd = -1;
-    if (close(fd) || rename(f->temporary, f->path)) {
+    f->sealed = true;
+    return RZ_OK;
+}
+
+const char *rz_out_file_temporary(const struct rz_out_file *f)
+{
+    return f->temporary;
+}
+
+rz_status rz_out_file_finish(struct rz_out_file *f, rz_error *err)
+{
+    RZ_TRY(rz_out_file_seal(f, err));
+    if (rename(f->temporary, f->path)) {
         rz_status status = rz_fail(err, RZ_EIO, "%s: cannot write: %s", f->path, strerror(errno));
-        unlink(f->temporary);
+        abandon(f);
         return status;
     }
+    int fd = f->fd;
+    f->fd = -1;
+    if (close(fd))
+        return rz_fail(err, RZ_EIO, "%s: cannot write: %s", f->path, strerror(errno));
     sync_folder(f->path);
     return RZ_OK;
 }

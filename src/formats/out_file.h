@@ -2,7 +2,8 @@
  *
  * It is written under a temporary name in the same folder, NAME.PID-N.part; finish brings it to the
  * disk and renames it over NAME, which is atomic. A process killed half-way leaves NAME as it was
- * (and the part file); free before finish removes the part file too. One thread. */
+ * and the part file, which the next that writes NAME removes; free before finish removes the part
+ * file too. One thread. */
 #ifndef RZ_FORMATS_OUT_FILE_H
 #define RZ_FORMATS_OUT_FILE_H
 
@@ -35,6 +36,11 @@ uint64_t rz_out_file_bytes(const struct rz_out_file *f);
 /* Overwrites bytes that have been appended, such as a header whose sizes come last. */
 RZ_MUST_USE rz_status rz_out_file_patch(struct rz_out_file *f, uint64_t at, const void *data,
                                         size_t len, rz_error *err);
+
+/* Brings the file to the disk under its temporary name, where it can be read; nothing is written
+ * after that. finish does it where it has not been done. After a failure there is no file. */
+RZ_MUST_USE rz_status rz_out_file_seal(struct rz_out_file *f, rz_error *err);
+const char *rz_out_file_temporary(const struct rz_out_file *f);
 
 /* Gives the file its name. After a failure there is none. */
 RZ_MUST_USE rz_status rz_out_file_finish(struct rz_out_file *f, rz_error *err);

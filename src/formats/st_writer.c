@@ -107,8 +107,8 @@ static void put_info(struct rz_buf *b, const struct slot *s, const struct rz_out
     rz_buf_printf(b, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", s->name, rz_dtype_name(t->dtype));
     for (uint32_t d = 0; d < t->n_dims; d++)
         rz_buf_printf(b, d ? ",%llu" : "%llu", (unsigned long long)t->shape[d]);
-    rz_buf_printf(b, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at,
-                  (unsigned long long)(at + s->n_bytes));
+    const unsigned long long from = at, to = from + s->n_bytes;
+    rz_buf_printf(b, "],\"data_offsets\":[%llu,%llu]}", from, to);
 }
 
 static rz_status write_header(struct rz_writer *w, struct rz_buf *b, rz_error *err)
@@ -125,7 +125,7 @@ static rz_status write_header(struct rz_writer *w, struct rz_buf *b, rz_error *e
         rz_buf_char(b, ' ');
     if (b->failed)
         return rz_fail_nomem(err, b->len, "a SafeTensors header");
-    uint64_t len = b->len;
+    const uint64_t len = b->len;
     RZ_TRY(rz_out_file_reserve(w->file, sizeof len + len + at, err));
     RZ_TRY(rz_out_file_write(w->file, &len, sizeof len, err));
     return rz_out_file_write(w->file, b->data, b->len, err);
@@ -257,11 +257,17 @@ static rz_status begin(struct rz_writer **out, const struct rz_writer_plan *plan
     return status;
 }
 
-static rz_status finish(struct rz_writer *w, rz_error *err)
+static rz_status seal(struct rz_writer *w, const char **path, rz_error *err)
 {
     RZ_ASSERT(w->i_tensor == w->n_tensors);
-    if (w->file)
-        RZ_TRY(close_shard(w, err));
+    *path = rz_out_dir_temporary(w->dir);
+    return w->file ? close_shard(w, err) : RZ_OK;
+}
+
+static rz_status finish(struct rz_writer *w, rz_error *err)
+{
+    const char *path;
+    RZ_TRY(seal(w, &path, err));
     return rz_out_dir_finish(w->dir, err);
 }
 
@@ -270,5 +276,6 @@ const struct rz_writer_ops rz_write_safetensors = {.format = "safetensors",
                                                    .holds = holds,
                                                    .begin = begin,
                                                    .write = write_data,
+                                                   .seal = seal,
                                                    .finish = finish,
                                                    .free = free_writer};

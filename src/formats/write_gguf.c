@@ -136,6 +136,11 @@ static rz_status write_data(struct rz_writer *w, const void *data, size_t len, r
     return rz_gguf_write(w->gguf, data, len, err);
 }
 
+static rz_status seal(struct rz_writer *w, const char **path, rz_error *err)
+{
+    return rz_gguf_seal(w->gguf, path, err);
+}
+
 static rz_status finish(struct rz_writer *w, rz_error *err)
 {
     return rz_gguf_finish(w->gguf, err);
@@ -146,5 +151,6 @@ const struct rz_writer_ops rz_write_gguf = {.format = "gguf",
                                             .holds = holds,
                                             .begin = begin,
                                             .write = write_data,
+                                            .seal = seal,
                                             .finish = finish,
                                             .free = free_writer};

@@ -4,7 +4,8 @@
  * the container's writer translates both. A writer streams: it is told everything but the tensors'
  * bytes first, then gets the bytes in the order of the plan, in pieces of any size that do not
  * cross the end of a tensor. The file (or directory) is made under a temporary name beside its
- * place, and finish renames it; free before finish leaves nothing behind. One thread. */
+ * place; seal makes it whole there, so that it can be read, and finish renames it. free before
+ * finish leaves nothing behind. One thread. */
 #ifndef RZ_FORMATS_WRITER_H
 #define RZ_FORMATS_WRITER_H
 
@@ -60,6 +61,9 @@ struct rz_writer_ops {
                                    rz_error *err);
     RZ_MUST_USE rz_status (*write)(struct rz_writer *w, const void *data, size_t len,
                                    rz_error *err);
+    /* All bytes written: *path, borrowed, is where the result lies. */
+    RZ_MUST_USE rz_status (*seal)(struct rz_writer *w, const char **path, rz_error *err);
+    /* Seals first where that was not done. */
     RZ_MUST_USE rz_status (*finish)(struct rz_writer *w, rz_error *err);
     void (*free)(struct rz_writer **w);
 };

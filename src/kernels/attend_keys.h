@@ -29,6 +29,13 @@ RZ_INLINE void unpack_keys(const void *block, uint32_t head_dim, float *out)
     }
 }
 
+/* The products ask for a block's codes ahead; these are its scales. */
+RZ_INLINE void prefetch_scales(const uint8_t *block, uint32_t head_dim)
+{
+    for (uint32_t d = 0; d < head_dim; d += RZ_KV_GROUP)
+        __builtin_prefetch(block + rz_kv_scales(head_dim) + 2 * rz_kv_scale_at(d, 0), 0, 3);
+}
+
 /* Adds an offset to two dimensions of block i. */
 RZ_INLINE void add_offset(const struct rz_key_offset *o, uint32_t i, float *keys)
 {

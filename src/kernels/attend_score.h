@@ -62,6 +62,7 @@ RZ_INLINE void score_block(const struct rz_attend_args *a, struct keys k,
 {
     _Alignas(64) float plain[MAX_HEAD_DIM * RZ_KV_BLOCK];
     if (kv->scaled) {
+        prefetch_scales(k.ahead, a->head_dim);
         unpack_keys(a->k[k.b], a->head_dim, plain);
         for (uint32_t i = 0; i < a->n_offsets; i++)
             add_offset(&a->offsets[i], k.b, plain);

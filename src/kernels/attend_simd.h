@@ -73,6 +73,8 @@ RZ_INLINE void sum_range(const struct rz_attend_args *a, struct value_part s, ui
         s.ahead = a->v[s.b];
         if (prefetch)
             s.ahead = (s.b + 1) * RZ_KV_BLOCK < end ? a->v[s.b + 1] : a->next;
+        if (kv->scaled && prefetch)
+            prefetch_scales(s.ahead, a->head_dim);
         sum_values(a, &s, kv);
     }
 }

@@ -13,25 +13,32 @@ void rz_unpack_q6_k(const void *block, struct rz_int_block *out)
         out->scale[i] = d * (float)b->scales[i];
         out->min[i] = 0;
     }
-    for (int i = 0; i < RZ_SUPERBLOCK; i++) {
-        int half = i / 128, j = i % 128 / 32, col = i % 32;
-        int low = b->ql[64 * half + 32 * (j % 2) + col] >> (j / 2 * 4) & 15;
-        int high = b->qh[32 * half + col] >> (2 * j) & 3;
-        out->q[i] = (int8_t)((low | high << 4) - 32);
+    for (int half = 0; half < 2; half++) {
+        const uint8_t *ql = b->ql + 64 * half, *qh = b->qh + 32 * half;
+        int8_t *q = out->q + 128 * half;
+        for (int i = 0; i < 32; i++) {
+            q[i] = (int8_t)(((ql[i] & 15) | (qh[i] & 3) << 4) - 32);
+            q[32 + i] = (int8_t)(((ql[32 + i] & 15) | (qh[i] >> 2 & 3) << 4) - 32);
+            q[64 + i] = (int8_t)((ql[i] >> 4 | (qh[i] >> 4 & 3) << 4) - 32);
+            q[96 + i] = (int8_t)((ql[32 + i] >> 4 | qh[i] >> 6 << 4) - 32);
+        }
     }
 }
 
 void rz_pack_q6_k(const struct rz_codes *c, void *block)
 {
     struct rz_block_q6_k *b = block;
-    memset(b, 0, sizeof *b);
     for (int i = 0; i < 16; i++)
         b->scales[i] = (int8_t)c->scale[i];
-    for (int i = 0; i < RZ_SUPERBLOCK; i++) {
-        int half = i / 128, j = i % 128 / 32, col = i % 32;
-        uint8_t *low = &b->ql[64 * half + 32 * (j % 2) + col], *high = &b->qh[32 * half + col];
-        *low = (uint8_t)(*low | (c->code[i] & 15) << (j / 2 * 4));
-        *high = (uint8_t)(*high | c->code[i] >> 4 << (2 * j));
+    for (int half = 0; half < 2; half++) {
+        const uint8_t *q = c->code + 128 * half;
+        uint8_t *ql = b->ql + 64 * half, *qh = b->qh + 32 * half;
+        for (int i = 0; i < 32; i++) {
+            ql[i] = (uint8_t)((q[i] & 15) | (q[64 + i] & 15) << 4);
+            ql[32 + i] = (uint8_t)((q[32 + i] & 15) | (q[96 + i] & 15) << 4);
+            qh[i] = (uint8_t)(q[i] >> 4 | q[32 + i] >> 4 << 2 | q[64 + i] >> 4 << 4 |
+                              q[96 + i] >> 4 << 6);
+        }
     }
     rz_store_f16(b->d, c->d);
 }

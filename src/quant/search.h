@@ -1,19 +1,22 @@
-/* search.h - choosing the scales and mins of a block so that rounding its columns costs least.
+/* search.h - choosing the scales and mins of blocks so that rounding their columns costs least.
  *
- * A group is 16 or 32 columns on one grid. rz_fit_group chooses its scale and min freely,
- * rz_search_block those of all groups as the format can store them. Everything is measured four
- * candidates at a time: the inner loops run over candidates, so that every compiler makes vector
- * code of them, and the sums of a candidate are taken in the same order on every machine. */
+ * A group is 16 or 32 columns on one grid  w = a * q - b.  Sixteen groups are searched at once, one
+ * in each lane, whatever the width of the CPU's vectors: one block of 16 groups, two of 8, sixteen
+ * of one. Every lane computes the same operations in the same order at every level (search_ref.c,
+ * search_avx2.c, search_avx512.c share search_simd.h and what it includes; multiply-adds are
+ * never fused), so that the bytes do not depend on the machine. */
 #ifndef RZ_QUANT_SEARCH_H
 #define RZ_QUANT_SEARCH_H
 
 #include "quant/encode.h"
 
+#include <realizar/dtype.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 enum {
-    RZ_LANES = 4, /* candidates measured at once */
-    RZ_MAX_CANDIDATES = 24
+    RZ_LANES = 16, /* groups searched at once */
+    RZ_MAX_GROUP = 32
 };
 
 /* The grid of a type, and where its search looks. */
@@ -33,48 +36,19 @@ struct rz_grid {
     float look_from, look_to;
 };
 
-/* Columns to be put on one grid  w = a * q - b. */
-struct rz_group {
-    const float *x, *weight; /* weight: what a squared error costs; some are above 0 */
-    const struct rz_grid *grid;
-};
+/* in: [n_blocks] blocks of n_groups * group_len columns; importance the same, or NULL. Fills
+ * codes[0 ... n_blocks - 1], n_blocks at most RZ_LANES / n_groups; d and dmin are binary16 values
+ * in the input's own units. */
+typedef void rz_search_fn(const struct rz_grid *grid, const float *in, const float *importance,
+                          size_t n_blocks, struct rz_codes *codes);
 
-struct rz_fit {
-    float a, b;
-    float mean_q; /* weighted mean of the codes: how b answers a change of a */
-};
+rz_search_fn rz_search_ref, rz_search_avx2, rz_search_avx512;
 
-/* A block scaled by a power of two so that its largest |x| is near 1: no square overflows. */
-struct rz_block_input {
-    float x[RZ_SUPERBLOCK], weight[RZ_SUPERBLOCK];
-    float unit; /* in = x * unit */
-};
+/* The search for a CPU of these flags (base/cpu.h). */
+rz_search_fn *rz_search_for(unsigned cpu_flags);
 
-/* Candidates for (a, b) of a group, and the sum of weight * (x - (a q - b))^2 with every column at
- * its nearest q. */
-struct rz_candidates {
-    float a[RZ_MAX_CANDIDATES], b[RZ_MAX_CANDIDATES], cost[RZ_MAX_CANDIDATES];
-};
-
-/* Sums over a group that move (a, b) to the optimum of the codes as they are; r = x + b - a q. */
-struct rz_sums {
-    float w, wq, wqq, wr, wrq;
-};
-
-/* Measures candidates 0 ... n - 1, n a multiple of RZ_LANES. */
-void rz_measure(const struct rz_group *g, struct rz_candidates *c, uint32_t n);
-
-void rz_measure_sums(const struct rz_group *g, float a, float b, struct rz_sums *sums);
-
-/* Of a grid without min: the best a, of either sign. With: the best a >= 0 and b; b >= 0 unless the
- * block is one group. */
-struct rz_fit rz_fit_group(const struct rz_group *g);
-
-/* The codes as stored: q - q_lo, or the index of the level. */
-void rz_write_codes(const struct rz_group *g, float a, float b, uint8_t *code);
-
-/* Chooses everything in codes; d and dmin are binary16 values in the input's own units. */
-void rz_search_block(const struct rz_grid *grid, const struct rz_block_input *in,
-                     struct rz_codes *codes);
+/* rz_encode_row by a search of one's own choice; that function's comment says the rest. */
+void rz_encode_row_by(rz_search_fn *search, rz_dtype type, const float *in, const float *importance,
+                      void *blocks, size_t n_cols);
 
 #endif

@@ -4,8 +4,8 @@
 #include "base/f16.h"
 #include "base/rng.h"
 #include "kernels/kernels.h"
-#include "quant/pack.h"
 #include "kernels/tile_amx.h"
+#include "quant/pack.h"
 
 #include <math.h>
 #include <setjmp.h>

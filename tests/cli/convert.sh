@@ -178,28 +178,48 @@ else
     echo "skipped: damaged weights need python3"
 fi
 
-# ---- killed half-way: the old file or none, whichever writer ----
+# ---- killed half-way: the old file or none, whichever writer; the next run cleans up ----
 "$SYNTH_MODEL" 0.5b bf16 "$dir/big.gguf" >/dev/null
+
+# begin OUT OPTION...: starts to convert the big model; returns when its temporary file is there.
+begin() {
+    "$APR" convert "$dir/big.gguf" --force -q -o "$@" >/dev/null 2>&1 &
+    pid=$!
+    n=0
+    while [ -z "$(part_files)" ] && [ $n -lt 1000 ] && kill -0 $pid 2>/dev/null; do
+        sleep 0.01
+        n=$((n + 1))
+    done
+}
+
 for to in gguf apr safetensors; do
-    for wait in 0.05 0.2 0.4; do
+    for old in no yes; do
         rm -rf "$dir/k.$to"
-        [ "$wait" = 0.2 ] && cp -r "$dir/a.$to" "$dir/k.$to"
-        "$APR" convert "$dir/big.gguf" -o "$dir/k.$to" --force -q >/dev/null 2>&1 &
-        pid=$!
-        sleep $wait
+        [ $old = yes ] && cp -r "$dir/a.$to" "$dir/k.$to"
+        begin "$dir/k.$to"
+        [ $old = yes ] && sleep 0.1
         kill -9 $pid 2>/dev/null
         wait $pid 2>/dev/null
-        rm -rf "$dir"/k.*.part
         if [ ! -e "$dir/k.$to" ]; then
-            if [ "$wait" = 0.2 ]; then fail "the old k.$to has gone"; else pass; fi
-            continue
+            if [ $old = yes ]; then fail "the old k.$to has gone"; else pass; fi
+        else
+            # What has the name is whole: the old model, or the new one if it was done already.
+            "$APR" inspect --json "$dir/k.$to" >"$out" 2>"$err" ||
+                fail "k.$to is damaged after kill -9"
+            json 'd["num_tensors"] in (50, 290, 291)'
         fi
-        # What has the name is whole: the old model, or the new one if it was done already.
-        "$APR" inspect --json "$dir/k.$to" >"$out" 2>"$err" || fail "k.$to is damaged after kill -9"
-        json 'd["num_tensors"] in (50, 290, 291)'
-        if [ "$wait" = 0.2 ]; then pass; fi
+        # What the killed one left is gone after the next, which is not hindered by it.
+        run 0 convert "$dir/a.gguf" -o "$dir/k.$to" --force --verify -q
+        same "$(part_files)" '' "temporary files of k.$to"
     done
 done
+# A file that is being written is nobody else's to remove.
+rm -rf "$dir/k.gguf"
+begin "$dir/k.gguf" --quantize q4_k_m --threads 1
+run 0 convert "$dir/a.gguf" -o "$dir/k.gguf" --force -q
+if wait $pid; then pass; else fail 'a conversion was disturbed by another to the same name'; fi
+same "$(part_files)" '' 'temporary files of two conversions at once'
+run 0 inspect "$dir/k.gguf"
 # Ctrl-C removes what there is.
 rm -rf "$dir/k.gguf"
 if command -v python3 >/dev/null 2>&1; then

@@ -2,8 +2,8 @@
  * read bandwidth as a plain loop finds it in the same run. */
 #include "check-kernels.h"
 
-#include "quant/pack.h"
 #include "quant/dtype.h"
+#include "quant/pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>

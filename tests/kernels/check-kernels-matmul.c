@@ -9,9 +9,9 @@
 #include "check-kernels.h"
 
 #include "base/f16.h"
-#include "quant/pack.h"
 #include "quant/blocks.h"
 #include "quant/dtype.h"
+#include "quant/pack.h"
 
 #include <math.h>
 #include <stdio.h>

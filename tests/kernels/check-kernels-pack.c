@@ -2,9 +2,9 @@
  * by number, must give the integers and factors that quant/ unpacks from the file's blocks. */
 #include "check-kernels.h"
 
-#include "quant/pack.h"
 #include "quant/blocks.h"
 #include "quant/dtype.h"
+#include "quant/pack.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,11 @@
 /* test_convert.c - conversions through the library: what inference needs survives every path, rows
  * of Q and K move and come back, and damage stops a conversion without a trace. */
+#include "base/fail.h"
 #include "formats/convert.h"
 #include "formats/gguf_writer.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
 #include <realizar/convert.h>
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -375,6 +379,115 @@ static void test_it_can_be_stopped(void **state)
     rz_file_close(&f);
 }
 
+/* ---- checked before it gets its name ---- */
+
+struct checked {
+    rz_status answer;
+    const char *place; /* what the result is to be called */
+    int calls;
+};
+
+/* The result is whole where it lies, and the name still means what it meant. */
+static rz_status look(void *ctx, const char *path, const rz_convert_report *report, rz_error *err)
+{
+    struct checked *c = ctx;
+    (void)err;
+    c->calls++;
+    assert_string_not_equal(path, c->place);
+    assert_int_equal(strncmp(path, c->place, strlen(c->place)), 0);
+    rz_file *f = open_file(path);
+    assert_int_equal(rz_file_n_tensors(f), report->n_tensors);
+    rz_file_close(&f);
+    assert_same(at("old.gguf"), c->place);
+    return c->answer;
+}
+
+static size_t n_entries(const char *containing)
+{
+    size_t n = 0;
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL)
+        n += strstr(e->d_name, containing) != NULL;
+    closedir(d);
+    return n;
+}
+
+static void test_a_failed_check_leaves_what_was_there(void **state)
+{
+    static const char *const names[] = {"c.gguf", "c.safetensors", "c.apr"};
+    (void)state;
+    struct model old = whole;
+    old.bad_at = 3;
+    old.bad = 7;
+    write_model(at("m.gguf"), &whole);
+    write_model(at("old.gguf"), &old);
+    for (size_t i = 0; i < RZ_ARRAY_LEN(names); i++) {
+        char place[512];
+        rz_error err;
+        snprintf(place, sizeof place, "%s", at(names[i]));
+        convert(at("old.gguf"), place, NULL);
+        struct checked c = {.answer = RZ_EINVALID, .place = place};
+        rz_convert_options o = rz_convert_options_default();
+        o.overwrite = true;
+        o.check = look;
+        o.check_ctx = &c;
+        rz_file *f = open_file(at("m.gguf"));
+        assert_int_equal(rz_convert(f, place, &o, NULL, &err), RZ_EINVALID);
+        assert_same(at("old.gguf"), place);
+        assert_int_equal(n_entries(".part"), 0);
+        c.answer = RZ_OK;
+        assert_int_equal(rz_convert(f, place, &o, NULL, &err), RZ_OK);
+        assert_int_equal(c.calls, 2);
+        assert_same(at("m.gguf"), place);
+        assert_int_equal(n_entries(".part"), 0);
+        rz_file_close(&f);
+    }
+}
+
+static void put_file(const char *path)
+{
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fputs("half", f) >= 0, 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* What killed processes left goes with the next that makes the same name; nothing else does. */
+static void test_what_killed_processes_left_is_removed(void **state)
+{
+    static const char *const kept[] = {"l.gguf.part",      "l.gguf.1-.part",  "l.gguf.x-1.part",
+                                       "l.gguf.1-0.part2", "k.gguf.1-0.part", "l.gguf.1-7.part"};
+    (void)state;
+    write_model(at("m.gguf"), &whole);
+    put_file(at("l.gguf.1-0.part"));
+    put_file(at("l.gguf.4000000-3.part"));
+    for (size_t i = 0; i < RZ_ARRAY_LEN(kept); i++)
+        put_file(at(kept[i]));
+    /* Somebody still writes this one. */
+    int fd = open(at("l.gguf.1-7.part"), O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    convert(at("m.gguf"), at("l.gguf"), NULL);
+    assert_int_not_equal(access(at("l.gguf.1-0.part"), F_OK), 0);
+    assert_int_not_equal(access(at("l.gguf.4000000-3.part"), F_OK), 0);
+    for (size_t i = 0; i < RZ_ARRAY_LEN(kept); i++)
+        assert_int_equal(access(at(kept[i]), F_OK), 0);
+    close(fd);
+    convert(at("m.gguf"), at("l.gguf"), NULL);
+    assert_int_not_equal(access(at("l.gguf.1-7.part"), F_OK), 0);
+    /* Of SafeTensors it is a directory. */
+    assert_int_equal(mkdir(at("l.safetensors.1-0.part"), 0777), 0);
+    put_file(at("l.safetensors.1-0.part/model.safetensors.1-0.part"));
+    put_file(at("l.safetensors.1-0.part/config.json"));
+    assert_int_equal(mkdir(at("l.safetensors.2-0.part"), 0777), 0);
+    put_file(at("l.safetensors.2-0.part/letter.txt"));
+    convert(at("m.gguf"), at("l.safetensors"), NULL);
+    assert_int_not_equal(access(at("l.safetensors.1-0.part"), F_OK), 0);
+    assert_int_equal(access(at("l.safetensors.2-0.part/letter.txt"), F_OK), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +496,8 @@ int main(void)
         cmocka_unit_test(test_damage_stops),
         cmocka_unit_test(test_rows_move_and_come_back),
         cmocka_unit_test(test_it_can_be_stopped),
+        cmocka_unit_test(test_a_failed_check_leaves_what_was_there),
+        cmocka_unit_test(test_what_killed_processes_left_is_removed),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

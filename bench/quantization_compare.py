@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""quantization_compare.py - apr's quantizers beside llama.cpp's: errors, blocks, KL divergence.
+
+Quantizes the same files by `apr quantize` and by `llama-quantize`, and compares the results tensor
+by tensor: the root mean square error of both (decoded by the Python package gguf, weighted where
+an importance matrix was given), blocks that differ, and, for the model's own weights, the mean KL
+divergence of the logits, computed by apr for both, from those of the float32 weights. The model's
+shapes are also filled with normal weights and with Student's t of 3 degrees of freedom.
+
+usage: quantization_compare.py --apr APR --llama-quantize PATH --text FILE MODEL.gguf
+       [--types q4_0,q4_k_m,...]
+MODEL holds any types; its F32 form is what is quantized. Needs numpy and gguf. Exit code 1 if
+apr's error is the larger one for any tensor, or a block differs that must not."""
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from gguf import GGUFReader, GGUFValueType, GGUFWriter, dequantize
+
+SINGLE = "q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k_s q4_k_s q5_k_s q6_k iq4_nl iq4_xs".split()
+MIXES = "q3_k_m q3_k_l q4_k_m q5_k_m".split()
+IDENTICAL = ("Q8_0", "Q4_0", "Q5_0")  # without importance
+CONTEXT = 512
+
+
+def run(*words):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(words)}: {done.stderr.decode(errors='replace')[-500:]}")
+    return done.stdout
+
+
+def tensors(path):
+    return {t.name: t for t in GGUFReader(path).tensors}
+
+
+def fill(source, path, draw):
+    """A copy of an F32 file whose matrices are drawn anew."""
+    reader = GGUFReader(source)
+    writer = GGUFWriter(path, reader.fields["general.architecture"].contents())
+    for key, field in reader.fields.items():
+        if key.startswith("GGUF.") or key == "general.architecture":
+            continue
+        kind = field.types[0]
+        sub = field.types[-1] if kind == GGUFValueType.ARRAY else None
+        writer.add_key_value(key, field.contents(), kind, sub_type=sub)
+    for t in reader.tensors:
+        shape = t.data.shape
+        writer.add_tensor(t.name, draw(shape) if len(shape) > 1 else np.array(t.data))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def importance(path):
+    found = tensors(path)
+    means = {}
+    for name, t in found.items():
+        if name.endswith(".in_sum2"):
+            base = name[: -len(".in_sum2")]
+            means[base] = (t.data / found[base + ".counts"].data).reshape(-1).astype(np.float64)
+    return means
+
+
+def log_softmax(x):
+    x = x.astype(np.float64)
+    x -= x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+class Judge:
+    """Logits of a text in chunks, and how far another file's are from the first file's."""
+
+    def __init__(self, apr, model, text, folder):
+        self.apr, self.out = apr, os.path.join(folder, "logits")
+        ids = run(apr, "tokenize", model, open(text, encoding="utf-8").read()).split()
+        ids = [i.decode() for i in ids]
+        self.chunks = [ids[i : i + CONTEXT] for i in range(0, len(ids) - 1, CONTEXT)]
+        self.n = len(ids)
+        self.reference = self.logits(model)
+
+    def logits(self, model):
+        parts = []
+        for chunk in self.chunks:
+            run(self.apr, "logits", model, "--ids", ",".join(chunk), "--all", "-o", self.out)
+            parts.append(np.fromfile(self.out, np.float32).reshape(len(chunk), -1))
+        return log_softmax(np.concatenate(parts))
+
+    def kl(self, model):
+        a, b = self.reference, self.logits(model)
+        return float((np.exp(a) * (a - b)).sum(-1).mean())
+
+
+def compare(source, ours, theirs, means, main):
+    """Of the tensors of the main type: errors of both, the worst tensor's ratio, blocks that
+    differ."""
+    x, a, b = tensors(source), tensors(ours), tensors(theirs)
+    sums, worst, differing, n_blocks = np.zeros(3), ("", 0.0), 0, 0
+    for name, t in a.items():
+        if t.tensor_type != b[name].tensor_type:
+            sys.exit(f"{name}: {t.tensor_type.name} and {b[name].tensor_type.name}")
+        if t.data.ndim < 2 or t.tensor_type.name != main:
+            continue
+        want = np.asarray(x[name].data, np.float64)
+        weight = means.get(name, 1.0)
+        errors = []
+        for t2 in (t, b[name]):
+            got = dequantize(t2.data, t2.tensor_type).reshape(want.shape)
+            errors.append(float((weight * (want - got) ** 2).sum()))
+        sums += errors + [float((weight * want**2).sum())]
+        ratio = np.sqrt(errors[0] / errors[1])
+        worst = max(worst, (name, ratio), key=lambda w: w[1])
+        size = {"Q8_0": 34, "Q4_0": 18, "Q5_0": 22}.get(main, t.data.shape[-1])
+        pa, pb = (np.asarray(t2.data).reshape(-1, size) for t2 in (t, b[name]))
+        differing += int((pa != pb).any(-1).sum())
+        n_blocks += len(pa)
+    return np.sqrt(sums[:2] / sums[2]), worst, differing, n_blocks
+
+
+def main_type(name):
+    return name.upper().removesuffix("_S").removesuffix("_M").removesuffix("_L")
+
+
+def main():
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument("--apr", required=True)
+    p.add_argument("--llama-quantize", required=True)
+    p.add_argument("--text", required=True)
+    p.add_argument("--types", default=",".join(SINGLE + MIXES))
+    p.add_argument("model")
+    args = p.parse_args()
+    types, failed = args.types.split(","), False
+    rng = np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = lambda name: os.path.join(folder, name)
+        run(args.apr, "convert", args.model, "-o", path("demo.gguf"), "--quantize", "f32", "-q")
+        draws = {
+            "normal": lambda s: (0.02 * rng.standard_normal(s)).astype(np.float32),
+            "t3": lambda s: (0.02 * rng.standard_t(3, s)).astype(np.float32),
+        }
+        for name, draw in draws.items():
+            fill(path("demo.gguf"), path(name + ".gguf"), draw)
+        run(args.apr, "imatrix", path("demo.gguf"), "-f", args.text, "-o", path("im.gguf"), "-q")
+        means = importance(path("im.gguf"))
+        judge = Judge(args.apr, path("demo.gguf"), args.text, folder)
+        print(f"{judge.n} positions")
+        print("type     data   imatrix  rmse apr  rmse ggml  ratio  worst tensor  "
+              "blocks differ       KL apr    KL ggml")
+        for data in ("demo", "normal", "t3"):
+            for kind in types:
+                if data != "demo" and kind in MIXES:
+                    continue
+                for weighted in (False, True):
+                    source, ours, theirs = path(data + ".gguf"), path("o.gguf"), path("l.gguf")
+                    extra = ["--imatrix", path("im.gguf")] if weighted else []
+                    run(args.apr, "quantize", source, ours, kind, "--force", "-q", *extra)
+                    run(args.llama_quantize, *extra, source, theirs, kind)
+                    main_kind = main_type(kind)
+                    e, worst, differing, n = compare(
+                        source, ours, theirs, means if weighted else {}, main_kind)
+                    must_agree = main_kind in IDENTICAL and (not weighted or main_kind == "Q8_0")
+                    bad = worst[1] > 1 + 1e-6 or (must_agree and differing > 0)
+                    failed = failed or bad
+                    kl = ""
+                    if data == "demo":
+                        kl = f"{judge.kl(ours):11.6f} {judge.kl(theirs):10.6f}"
+                    blocks = f"{differing} of {n}" if main_kind in IDENTICAL else ""
+                    print(f"{kind:8} {data:6} {'yes' if weighted else 'no':7} {e[0]:9.6f} "
+                          f"{e[1]:10.6f} {e[0] / e[1]:6.3f} {worst[1]:13.3f}  {blocks:>18} {kl}"
+                          f"{'  WORSE' if bad else ''}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
