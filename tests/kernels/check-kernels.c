@@ -37,23 +37,19 @@ bool ck_wants(const struct check *c, const char *slot, bool changed)
     return true;
 }
 
-static void tell(const struct check *c, const char *format, va_list args)
-{
-    printf("FAILED %s: ", c->level);
-    vprintf(format, args);
-    printf(" (--seed %llu)\n", (unsigned long long)c->seed);
-}
-
 bool ck_expect(struct check *c, bool ok, const char *format, ...)
 {
     c->n_checks++;
     if (ok)
         return true;
-    va_list args;
-    va_start(args, format);
-    if (c->n_failed++ < 20)
-        tell(c, format, args);
-    va_end(args);
+    if (c->n_failed++ < 20) {
+        va_list args;
+        va_start(args, format);
+        printf("FAILED %s: ", c->level);
+        vprintf(format, args);
+        printf(" (--seed %llu)\n", (unsigned long long)c->seed);
+        va_end(args);
+    }
     return false;
 }
 
