@@ -22,6 +22,7 @@ struct cli_input {
     EditLine *editor; /* NULL: plain reads */
     History *history;
     char *history_path; /* NULL: nowhere */
+    bool interrupted;   /* Ctrl-C ended the line that was being edited */
 #endif
 };
 
@@ -33,6 +34,25 @@ static char *editor_prompt(EditLine *editor)
     el_get(editor, EL_CLIENTDATA, &in);
     snprintf(prompt, sizeof prompt, "%s", ((const struct cli_input *)in)->prompt);
     return prompt;
+}
+
+static unsigned char editor_interrupt(EditLine *editor, int c)
+{
+    (void)c;
+    void *in = NULL;
+    el_get(editor, EL_CLIENTDATA, &in);
+    ((struct cli_input *)in)->interrupted = true;
+    return CC_EOF;
+}
+
+/* While a line is edited Ctrl-C is a key like any other: a signal that came just before the read
+ * would leave the read waiting. */
+static void bind_interrupt(EditLine *editor)
+{
+    /* The mask keeps libedit from setting the character again. */
+    el_set(editor, EL_SETTY, "-d", "-intr", "intr=", NULL);
+    el_set(editor, EL_ADDFN, "apr-interrupt", "give the line up", editor_interrupt);
+    el_set(editor, EL_BIND, "^C", "apr-interrupt", NULL);
 }
 
 static void open_editor(struct cli_input *in)
@@ -50,6 +70,7 @@ static void open_editor(struct cli_input *in)
     history(in->history, &event, H_SETUNIQUE, 1);
     el_set(in->editor, EL_HIST, history, in->history);
     el_source(in->editor, NULL);
+    bind_interrupt(in->editor);
     in->history_path = cli_history_path();
     if (in->history_path && !access(in->history_path, F_OK) &&
         history(in->history, &event, H_LOAD, in->history_path) < 0)
@@ -83,8 +104,15 @@ static void remember(struct cli_input *in, const struct rz_buf *text)
 static enum cli_input_result edited_line(struct cli_input *in, struct rz_buf *text, rz_error *err)
 {
     int n = 0;
-    const char *line = el_gets(in->editor, &n);
-    if (cli_interrupted()) {
+    const char *line = NULL;
+    in->interrupted = false;
+    /* Before the prompt, not after it as el_gets does: an answer to the prompt must not meet the
+     * line discipline, to which Ctrl-D and Ctrl-C mean something else. */
+    el_set(in->editor, EL_PREP_TERM, 1);
+    if (!cli_interrupted())
+        line = el_gets(in->editor, &n);
+    el_set(in->editor, EL_PREP_TERM, 0);
+    if (in->interrupted || cli_interrupted()) {
         fputc('\n', in->echo);
         el_reset(in->editor);
         return CLI_INPUT_INTERRUPT;

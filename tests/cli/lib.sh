@@ -35,12 +35,17 @@ fail() {
     if [ -s "$err" ]; then printf -- '--- stderr\n' && head -c 2000 "$err"; fi
 }
 
+# What hangs is ended and told by name (exit code 124), long before the whole test's limit.
+apr() {
+    timeout --foreground -k 5 240 "$APR" "$@"
+}
+
 # run WANTED_EXIT_CODE ARGUMENT...: runs apr, stdout to $out, stderr to $err.
 run() {
     wanted=$1
     shift
     last="apr $*"
-    "$APR" "$@" >"$out" 2>"$err" </dev/null
+    apr "$@" >"$out" 2>"$err" </dev/null
     got=$?
     if [ "$got" -eq "$wanted" ]; then pass; else fail "$last: exit code $got, wanted $wanted"; fi
 }
@@ -51,7 +56,7 @@ pipe() {
     input=$2
     shift 2
     last="apr $* (reading '$input')"
-    printf '%b' "$input" | "$APR" "$@" >"$out" 2>"$err"
+    printf '%b' "$input" | apr "$@" >"$out" 2>"$err"
     got=$?
     if [ "$got" -eq "$wanted" ]; then pass; else fail "$last: exit code $got, wanted $wanted"; fi
 }

@@ -4,6 +4,7 @@ import pty
 import select
 import signal
 import sys
+import termios
 import time
 
 apr, folder = sys.argv[1:]
@@ -18,31 +19,41 @@ class Terminal:
             os.environ.update(TERM="xterm", XDG_STATE_HOME=folder + "/state")
             os.execv(apr, [apr, *arguments])
 
+    def read(self, end, wanted):
+        """Some more bytes, none at the end of the program."""
+        if not select.select([self.fd], [], [], max(0, end - time.time()))[0]:
+            os.kill(self.pid, signal.SIGKILL)
+            sys.exit("no %s within a minute; seen: %r" % (wanted, self.seen))
+        try:
+            part = os.read(self.fd, 4096)
+        except OSError:
+            part = b""
+        self.seen += part
+        return part
+
     def expect(self, wanted):
         """Reads until wanted has come, and forgets what came up to its end."""
         end = time.time() + 60
         while wanted not in self.seen:
-            ready, _, _ = select.select([self.fd], [], [], max(0, end - time.time()))
-            if not ready:
-                sys.exit("no %r within a minute; seen: %r" % (wanted, self.seen))
-            try:
-                part = os.read(self.fd, 4096)
-            except OSError:
-                part = b""
-            if not part:
+            if not self.read(end, wanted):
                 sys.exit("ended before %r; seen: %r" % (wanted, self.seen))
-            self.seen += part
         before, _, self.seen = self.seen.partition(wanted)
         return before
+
+    def prompt(self):
+        """Waits for the prompt. Keys that answer it must reach the editor: a terminal that still
+        edits lines itself would make Ctrl-D a zero byte and Ctrl-C a signal."""
+        self.expect(PROMPT)
+        mode = termios.tcgetattr(self.fd)
+        assert not mode[3] & termios.ICANON, "the prompt is there before the editor is"
+        assert mode[6][termios.VINTR] == b"\0", "Ctrl-C is a signal while a line is edited"
 
     def send(self, keys):
         os.write(self.fd, keys)
 
     def code(self):
-        try:
-            while os.read(self.fd, 4096):
-                pass
-        except OSError:
+        end = time.time() + 60
+        while self.read(end, "end"):
             pass
         status = os.waitpid(self.pid, 0)[1]
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status)
@@ -56,34 +67,34 @@ def tokens(*arguments):
 # Editing, a line given up with Ctrl-C, an error that does not end it, Ctrl-D.
 t = Terminal("chat", "demo", "-v")
 t.expect(b"/help")
-t.expect(PROMPT)
+t.prompt()
 t.send(b"Hello\r")
 t.expect(b"apr: turn")
-t.expect(PROMPT)
+t.prompt()
 t.send(b"given up\x03")
-t.expect(PROMPT)
+t.prompt()
 t.send(b"/nope\r")
 t.expect(b"there is no command /nope")
-t.expect(PROMPT)
+t.prompt()
 t.send(b"one \\\r")
 t.expect(b"... ")
 t.send(b"two\r")
 t.expect(b"apr: turn")
-t.expect(PROMPT)
+t.prompt()
 t.send(b"\x04")
 assert t.code() == 0, "exit code after Ctrl-D"
 
 # Ctrl-C stops the answer, not the program. The answer only ends with the context.
 endless = [a for i in tokens("<|im_end|><|endoftext|>") for a in ("--logit-bias", i + "=-inf")]
 t = Terminal("chat", "demo", "-v", "-n", "0", "-t", "1", "--cpu-level", "scalar", *endless)
-t.expect(PROMPT)
+t.prompt()
 t.send(b"Hello\r")
 t.expect(b"\n")
 while len(t.seen) < 8:
-    t.seen += os.read(t.fd, 4096)
+    t.read(time.time() + 60, "answer")
 t.send(b"\x03")
 told = t.expect(b"context ")
 assert b"finish: cancel" in told, told
-t.expect(PROMPT)
+t.prompt()
 t.send(b"/exit\r")
 assert t.code() == 0, "exit code after /exit"
