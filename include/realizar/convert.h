@@ -91,6 +91,9 @@ RZ_API void rz_convert_report_free(rz_convert_report **report);
  * of it. */
 RZ_API const char *rz_convert_format(unsigned i, const char **summary);
 
+/* The format that a path's ending asks for (case ignored), NULL if it is none of theirs. */
+RZ_API const char *rz_convert_format_of(const char *path);
+
 /* The i-th name that rz_convert_options.type takes, NULL after the last. */
 RZ_API const char *rz_convert_type(unsigned i);
 

@@ -72,18 +72,6 @@ static bool on_progress(void *ctx, const rz_convert_progress *progress)
     return !cli_interrupted();
 }
 
-static bool has_ending(const char *path)
-{
-    static const char *const endings[] = {".gguf", ".safetensors", ".apr"};
-    size_t len = strlen(path);
-    for (size_t i = 0; i < RZ_ARRAY_LEN(endings); i++) {
-        size_t n = strlen(endings[i]);
-        if (len > n && !strcmp(path + len - n, endings[i]))
-            return true;
-    }
-    return false;
-}
-
 /* What the check of a conversion's result needs. */
 struct checking {
     struct cli_conversion *c;
@@ -110,7 +98,7 @@ static rz_status convert(struct cli_conversion *c, const struct cli_verification
     struct checking checking = {.c = c, .v = *v, .progress = &progress};
     rz_convert_options o = rz_convert_options_default();
     o.format = a->format;
-    if (!o.format && !has_ending(v->path))
+    if (!o.format && !rz_convert_format_of(v->path))
         o.format = c->default_format;
     o.type = a->quantize;
     o.imatrix = a->imatrix;

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/conversion.h"
 #include "cli/io.h"
+#include "cli/tensor_list.h"
 
 #include <string.h>
 
@@ -82,10 +83,11 @@ static json_t *verified_json(const struct cli_conversion *c)
 {
     if (!c->verified)
         return json_null();
-    json_t *logits = c->logits_note
-                         ? json_pack("{ss}", "skipped", c->logits_note)
-                         : json_pack("{sf sf sb}", "largest_difference", c->logits_worst, "mean_kl",
-                                     c->logits_kl, "same_likeliest", c->logits_same_top);
+    json_t *logits = c->logits_note ? json_pack("{ss}", "skipped", c->logits_note)
+                                    : json_pack("{so so sb}", "largest_difference",
+                                                cli_json_real(c->logits_worst), "mean_kl",
+                                                cli_json_real(c->logits_kl), "same_likeliest",
+                                                c->logits_same_top);
     return json_pack("{sI sI so}", "tensors", (json_int_t)c->n_compared, "same_bits",
                      (json_int_t)c->n_same_bits, "logits", logits);
 }

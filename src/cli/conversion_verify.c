@@ -51,7 +51,7 @@ static rz_status check_tensor(const struct cli_verification *v, const rz_compare
     if (r->from == r->to && !t->same_bits)
         return rz_fail(err, RZ_EINVALID, "%s: tensor %s: element %llu differs by %g", path, t->name,
                        (unsigned long long)t->at, t->worst);
-    if (fabs(t->rmse - r->rmse) > 1e-6 * r->rms)
+    if (!(fabs(t->rmse - r->rmse) <= 1e-6 * r->rms))
         return rz_fail(err, RZ_EINVALID, "%s: tensor %s: an error of %g, and %g was reported", path,
                        t->name, t->rmse, r->rmse);
     return RZ_OK;

@@ -5,12 +5,12 @@
 
 #include "base/fail.h"
 #include "cli/cli.h"
+#include "cli/tensor_list.h"
 
 #include <string.h>
 
 enum {
     MAX_ELEMENTS = 8, /* of an array that are shown */
-    MAX_STRING = 65536,
     DEFAULT_CTX = 4096
 };
 
@@ -23,13 +23,7 @@ static json_t *text(const char *s)
 
 static json_t *slice(rz_slice s)
 {
-    return cli_json_text(s.data, s.len < MAX_STRING ? s.len : MAX_STRING);
-}
-
-static json_t *real(double v)
-{
-    json_t *n = json_real(v);
-    return n ? n : json_null(); /* infinity, NaN */
+    return cli_json_text(s.data, s.len);
 }
 
 /* A binary32 in as few digits as tell it apart: 1e-6, not 9.99999997e-7. */
@@ -41,7 +35,7 @@ static json_t *real32(float v)
         if (strtof(digits, NULL) == v)
             break;
     }
-    return real(strtod(digits, NULL));
+    return cli_json_real(strtod(digits, NULL));
 }
 
 static json_t *element(const rz_meta *m, uint64_t i)
@@ -52,7 +46,7 @@ static json_t *element(const rz_meta *m, uint64_t i)
     case RZ_META_F32:
         return real32((float)rz_meta_float(m, i));
     case RZ_META_F64:
-        return real(rz_meta_float(m, i));
+        return cli_json_real(rz_meta_float(m, i));
     case RZ_META_BOOL:
         return json_boolean(rz_meta_int(m, i));
     case RZ_META_ARRAY:
@@ -336,7 +330,7 @@ json_t *cli_inspect_document(const struct inspect *in)
         in->model != NULL, "why_not_supported", in->why ? text(in->why) : json_null(),
         "hyperparameters", parameters_json(in, name), "parameters", (json_int_t)all.elements,
         "weight_bytes", (json_int_t)all.bytes, "bits_per_weight",
-        all.elements ? real(8.0 * (double)all.bytes / (double)all.elements) : json_null(),
+        all.elements ? cli_json_real(8.0 * (double)all.bytes / (double)all.elements) : json_null(),
         "quantization", quantization, "tokenizer", tokenizer_json(file), "chat_template",
         string_or_null(file, "tokenizer.chat_template"), "memory", memory_json(in), "metadata",
         metadata, "tensors", tensors_json(file), "container", container_json(file));

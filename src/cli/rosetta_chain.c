@@ -3,9 +3,11 @@
 #include "base/fail.h"
 #include "cli/load.h"
 #include "cli/rosetta.h"
+#include "cli/tensor_list.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -95,7 +97,7 @@ static rz_status compare(struct chain *c, const char *path, json_t *step, rz_err
         json_object_set_new(step, "source_tensors", json_integer((json_int_t)rz_file_n_tensors(a)));
         json_object_set_new(step, "target_tensors", json_integer((json_int_t)rz_file_n_tensors(b)));
         json_object_set_new(step, "same_bits", json_integer((json_int_t)r->n_same_bits));
-        json_object_set_new(step, "largest_difference", json_real(c->worst));
+        json_object_set_new(step, "largest_difference", cli_json_real(c->worst));
         json_object_set_new(step, "warnings", warnings);
         json_object_set_new(step, "lossless", json_boolean(c->lossless && c->metadata_kept));
     }
@@ -120,6 +122,7 @@ static bool has_blocks(const char *path)
 static void print_step(const json_t *step)
 {
     const json_t *warnings = json_object_get(step, "warnings");
+    const json_t *worst = json_object_get(step, "largest_difference");
     printf("%lld  %-12s %9.1f ms  %lld -> %lld tensors, %lld with the source's bits, largest "
            "difference %.3g: %s\n",
            (long long)json_integer_value(json_object_get(step, "step")),
@@ -128,7 +131,7 @@ static void print_step(const json_t *step)
            (long long)json_integer_value(json_object_get(step, "source_tensors")),
            (long long)json_integer_value(json_object_get(step, "target_tensors")),
            (long long)json_integer_value(json_object_get(step, "same_bits")),
-           json_real_value(json_object_get(step, "largest_difference")),
+           json_is_real(worst) ? json_real_value(worst) : (double)INFINITY,
            json_is_true(json_object_get(step, "lossless")) ? "lossless" : "LOSSY");
     for (size_t i = 0; i < json_array_size(warnings); i++) {
         const json_t *w = json_array_get(warnings, i);
@@ -259,11 +262,11 @@ rz_status rosetta_verify(const struct rosetta_call *call, rz_error *err)
     rz_status status = run_steps(&c, formats, RZ_ARRAY_LEN(formats), err);
     bool passed = c.lossless && c.metadata_kept;
     if (!status && call->args->conversion.json)
-        status = cli_out_json(json_pack("{so ss sO sf sf sb}", "file",
-                                        cli_json_text(source, strlen(source)), "intermediate",
-                                        through, "steps", c.steps, "largest_difference", c.worst,
-                                        "tolerance", c.tolerance, "passed", passed),
-                              err);
+        status = cli_out_json(
+            json_pack("{so ss sO so sf sb}", "file", cli_json_text(source, strlen(source)),
+                      "intermediate", through, "steps", c.steps, "largest_difference",
+                      cli_json_real(c.worst), "tolerance", c.tolerance, "passed", passed),
+            err);
     else if (!status)
         printf("%s: largest difference %.3g, tolerance %.3g\n", passed ? "PASS" : "FAIL", c.worst,
                c.tolerance);

@@ -122,7 +122,10 @@ static rz_status add_importance(struct run *r)
                            r->options->imatrix, (unsigned long long)n_values, t->name,
                            (unsigned long long)n_cols);
     }
-    if (n_found == 0 && n_wanted > 0)
+    if (n_wanted == 0)
+        return rz_fail(r->err, RZ_EUSAGE, "%s: no tensor is quantized, so nothing is weighed by it",
+                       r->options->imatrix);
+    if (n_found == 0)
         return rz_fail(r->err, RZ_EUSAGE, "%s: has none of the tensors that are quantized",
                        r->options->imatrix);
     return RZ_OK;

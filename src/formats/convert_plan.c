@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- llama's Q and K ---- */
 
@@ -219,8 +220,9 @@ rz_status rz_plan_make(struct rz_plan *p, const rz_file *source, const struct rz
 {
     p->writer = writer;
     p->n = rz_file_n_tensors(source);
-    p->mix = type && strcmp(type, "keep") != 0 ? rz_mix_by_name(type) : NULL;
-    if (type && strcmp(type, "keep") != 0 && !p->mix)
+    bool keeps = !type || strcasecmp(type, "keep") == 0;
+    p->mix = keeps ? NULL : rz_mix_by_name(type);
+    if (!keeps && !p->mix)
         return rz_fail(err, RZ_EUSAGE,
                        "%s is no type and no mix that can be written (q8_0, q4_k_m ...: `apr help "
                        "quantize` lists them)",

@@ -172,37 +172,3 @@ rz_status rz_apr_open_memory(rz_file **out, const char *name, const void *data, 
     return status;
 }
 
-/* Where the last tensor's data ends, without its padding. */
-static uint64_t data_end(const struct rz_shard *shard)
-{
-    struct rz_file image = {.n_shards = 0};
-    struct rz_apr_reader r = {
-        .file = &image, .label = shard->label, .data = shard->data, .len = shard->len};
-    if (read_header(&r) || check_sections(&r) || rz_apr_read_index(&r)) {
-        free(r.entries);
-        return shard->len;
-    }
-    uint64_t end = 0;
-    for (uint32_t i = 0; i < r.header.n_tensors; i++)
-        if (r.entries[i].offset + r.entries[i].size > end)
-            end = r.entries[i].offset + r.entries[i].size;
-    free(r.entries);
-    return r.header.data_at + end;
-}
-
-rz_status rz_apr_check_footer(const rz_file *file, bool *present, rz_error *err)
-{
-    const struct rz_shard *shard = &file->shards[0];
-    uint64_t end = data_end(shard);
-    size_t n = shard->len - RZ_APR_FOOTER_BYTES; /* the header alone is longer */
-    *present = n == end || n == rz_align_up(end, RZ_APR_ALIGNMENT);
-    if (!*present)
-        return RZ_OK;
-    uint32_t crc = rz_apr_crc(0, shard->data, n), stored = (uint32_t)load(shard->data, n, 4);
-    if (crc != stored)
-        return rz_fail(err, RZ_EINVALID,
-                       "%s: the checksum of the whole file is %08x and it says %08x: the file is "
-                       "damaged",
-                       shard->label, crc, stored);
-    return RZ_OK;
-}

@@ -82,11 +82,6 @@ RZ_MUST_USE rz_status rz_apr1_read(struct rz_file *file, rz_error *err);
 RZ_MUST_USE rz_status rz_apr_open_memory(rz_file **out, const char *name, const void *data,
                                          size_t len, rz_error *err);
 
-/* The CRC over the whole file that version 2 may end with. Opening does not compute it, which would
- * read every weight; a validation does. *present false: the file ends without one. RZ_EINVALID: it
- * is wrong. Only for files that were read by rz_apr_read. */
-RZ_MUST_USE rz_status rz_apr_check_footer(const rz_file *file, bool *present, rz_error *err);
-
 /* ---- reading version 2 ---- */
 
 /* Replaces the file's only shard by its decompressed image in memory of its own. */

@@ -166,9 +166,10 @@ static rz_status add_tensor(struct walk *w, const char *name, const uint8_t *ite
                    .file_offset = w->at ? w->at + (uint64_t)(items - w->b.data) : 0};
     if (t.n_bytes == 0)
         return RZ_OK;
-    return rz_file_add_tensor(w->m->r->file, &t) == RZ_ADDED
-               ? RZ_OK
-               : rz_fail_nomem(w->m->r->err, sizeof t, "tensors");
+    /* The names are few, fixed and different. */
+    enum rz_add_result added = rz_file_add_tensor(w->m->r->file, &t);
+    RZ_ASSERT(added == RZ_ADDED || added == RZ_ADD_NOMEM);
+    return added == RZ_ADDED ? RZ_OK : rz_fail_nomem(w->m->r->err, sizeof t, "tensors");
 }
 
 static rz_status take_vector(struct walk *w, const char *name)

@@ -356,8 +356,6 @@ static rz_status write_head(struct rz_writer *w, const struct rz_writer_plan *pl
         if (head.failed)
             status = rz_fail_nomem(err, head.len, "an .apr file's head");
     }
-    if (!status && !plan->compression)
-        status = rz_out_file_reserve(w->out, head.len + w->data_bytes + RZ_APR_FOOTER_BYTES, err);
     if (!status)
         status = rz_apr_pack_new(&w->pack, w->out, plan->compression,
                                  head.len + w->data_bytes + RZ_APR_FOOTER_BYTES, err);

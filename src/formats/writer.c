@@ -39,6 +39,12 @@ const struct rz_writer_ops *rz_writer_by_path(const char *path)
     return NULL;
 }
 
+const char *rz_convert_format_of(const char *path)
+{
+    const struct rz_writer_ops *ops = rz_writer_by_path(path);
+    return ops ? ops->format : NULL;
+}
+
 const char *rz_convert_format(unsigned i, const char **summary)
 {
     if (i >= N_WRITERS)

@@ -122,6 +122,10 @@ run 2 convert "$dir/a.gguf" -o "$dir/n.safetensors" --quantize q4_0
 err_has 'cannot hold'
 run 3 convert "$dir/nothing.gguf" -o "$dir/n.gguf"
 run 3 convert "$dir/a.gguf" -o "$dir/n.gguf" --quantize q4_k --imatrix "$dir/nothing"
+run 0 imatrix demo -f "$RZ_SOURCE_DIR/README.md" -o "$dir/i.gguf" --chunks 1 -q
+run 2 convert "$dir/a.gguf" -o "$dir/n.gguf" --imatrix "$dir/i.gguf"
+err_has 'no tensor is quantized'
+run 2 convert "$dir/a.gguf" -o "$dir/n.gguf" --quantize keep --imatrix "$dir/i.gguf"
 run 5 convert "$dir/a.gguf" -o "$dir/a.apr"
 err_has '--force'
 run 7 convert "$dir/a.gguf" -o "$dir/no/such/folder.gguf"

@@ -10,6 +10,8 @@ json 'd["format"] == "APR" and d["num_tensors"] == 50'
 run 0 import "$demo" -o "$dir/m" --force --json --quantize q8_0 --threads 1 --compression lz4
 json 'd["format"] == "apr" and d["output"].endswith("/m")'
 run 0 import "$demo" -o "$dir/other.gguf" -q
+run 0 import "$demo" -o "$dir/LARGE.GGUF" -q --quantize KEEP
+same "$(head -c 4 "$dir/LARGE.GGUF")" GGUF 'the format that an ending in capitals asks for'
 run 0 inspect --json "$dir/other.gguf"
 json 'd["format"] == "GGUF"'
 run 0 import "$demo" --output "$dir/third" --format safetensors --quantize bf16 --shard-size 3M \

@@ -67,4 +67,11 @@ else
     pass
 fi
 out_has 'ap\x1B[31mo'
+# A long string is told whole.
+if command -v python3 >/dev/null 2>&1; then
+    long=$(printf '%070000d' 0)
+    python3 "$RZ_SOURCE_DIR/tests/cli/gguf_edit.py" "$demo" "$dir/long.gguf" "arch:$long"
+    run 0 inspect --json "$dir/long.gguf"
+    json 'len(d["metadata"][0]["value"]) == 70000'
+fi
 finish

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -72,4 +74,27 @@ void at_probe(const uint8_t *data, size_t len)
     }
     rz_file_close(&file);
     free(copy);
+}
+
+bool at_footer_is_right(const rz_file *file)
+{
+    const struct rz_shard *shard = &file->shards[0];
+    const uint8_t *last = shard->data + shard->len - 4;
+    uint32_t stored = (uint32_t)last[0] | (uint32_t)last[1] << 8 | (uint32_t)last[2] << 16 |
+                      (uint32_t)last[3] << 24;
+    return crc32_z(0, shard->data, shard->len - 4) == stored;
+}
+
+void at_scratch_make(struct at_scratch *s)
+{
+    const char *tmp = getenv("TMPDIR");
+    snprintf(s->dir, sizeof s->dir, "%.40s/rz-apr-XXXXXX", tmp ? tmp : "/tmp");
+    assert_non_null(mkdtemp(s->dir));
+    snprintf(s->path, sizeof s->path, "%s/out.apr", s->dir);
+}
+
+void at_scratch_remove(const struct at_scratch *s)
+{
+    unlink(s->path);
+    assert_int_equal(rmdir(s->dir), 0); /* nothing else was left */
 }

@@ -18,4 +18,15 @@ double at_number(const rz_file *file, const char *key);
 /* Element i is that text. */
 void at_text_is(const rz_file *file, const char *key, uint64_t i, const char *expected);
 
+/* Whether the last four bytes of a version 2 file (of its plain image, if it is compressed) are the
+ * CRC-32 of all before them. */
+bool at_footer_is_right(const rz_file *file);
+
+/* A folder with room for one file; at_scratch_remove expects nothing else in it. */
+struct at_scratch {
+    char dir[64], path[128];
+};
+void at_scratch_make(struct at_scratch *s);
+void at_scratch_remove(const struct at_scratch *s);
+
 #endif

@@ -20,24 +20,6 @@
 
 #define TAG "{\"packed_layout\":\"strips16\",\"packed_version\":1}"
 
-struct scratch {
-    char dir[64], path[128];
-};
-
-static void make_scratch(struct scratch *s)
-{
-    const char *tmp = getenv("TMPDIR");
-    snprintf(s->dir, sizeof s->dir, "%.40s/rz-packed-XXXXXX", tmp ? tmp : "/tmp");
-    assert_non_null(mkdtemp(s->dir));
-    snprintf(s->path, sizeof s->path, "%s/out.apr", s->dir);
-}
-
-static void remove_scratch(const struct scratch *s)
-{
-    unlink(s->path);
-    assert_int_equal(rmdir(s->dir), 0);
-}
-
 static rz_file *open_demo(void)
 {
     const char *root = getenv("RZ_SOURCE_DIR");
@@ -106,8 +88,8 @@ static void test_written(void **state)
 {
     (void)state;
     static const char *const compressions[] = {"none", "lz4", "zstd"};
-    struct scratch s = {0};
-    make_scratch(&s);
+    struct at_scratch s = {0};
+    at_scratch_make(&s);
     rz_file *demo = open_demo(), *file = NULL;
     rz_error err = {0};
     for (size_t i = 0; i < 2 * RZ_ARRAY_LEN(compressions); i++) {
@@ -125,15 +107,15 @@ static void test_written(void **state)
         rz_file_close(&file);
     }
     rz_file_close(&demo);
-    remove_scratch(&s);
+    at_scratch_remove(&s);
 }
 
 /* What a reader that knows no packed layout sees of a file that has both. */
 static void test_other_readers(void **state)
 {
     (void)state;
-    struct scratch s = {0};
-    make_scratch(&s);
+    struct at_scratch s = {0};
+    at_scratch_make(&s);
     rz_file *demo = open_demo(), *file = NULL;
     rz_error err = {0};
     write_demo(demo, s.path, RZ_PACK_ALSO, NULL);
@@ -156,7 +138,7 @@ static void test_other_readers(void **state)
     rz_file_close(&file);
     free(copy);
     rz_file_close(&demo);
-    remove_scratch(&s);
+    at_scratch_remove(&s);
 }
 
 static void test_refused_by_other_formats(void **state)
