@@ -1,13 +1,15 @@
 # The short way in: `make`, `make demo`, `make test`, `make lint`. The build itself is in
 # CMakeLists.txt; PRESET chooses the configuration (release, debug, asan, tsan, fuzz, coverage),
-# JOBS the parallelism.
+# JOBS the parallelism, CEILING the highest CPU level that is used (scalar, avx2, avx512).
 PRESET ?= release
 JOBS ?= $(shell nproc)
+CEILING ?=
 BUILD := build/$(PRESET)
 PROMPT ?= What is 2+2?
 
 # WERROR=OFF builds with compilers that warn about more than those we know.
-CONFIGURE := cmake --preset $(PRESET) $(if $(WERROR),-DRZ_WERROR=$(WERROR)) --log-level=WARNING
+CONFIGURE := cmake --preset $(PRESET) $(if $(WERROR),-DRZ_WERROR=$(WERROR)) \
+	-DRZ_CPU_CEILING=$(CEILING) --log-level=WARNING
 
 .PHONY: all demo test lint format bench coverage install clean
 

@@ -18,6 +18,10 @@ enum {
     XFEATURE_TILEDATA = 18
 };
 
+#ifndef RZ_CPU_CEILING
+#define RZ_CPU_CEILING RZ_CPU_ALL
+#endif
+
 static uint64_t read_xcr0(void)
 {
     uint32_t lo, hi;
@@ -79,7 +83,7 @@ static unsigned detect(void)
 
 unsigned rz_cpu_detect(unsigned mask)
 {
-    unsigned flags = detect() & mask;
+    unsigned flags = detect() & mask & (unsigned)(RZ_CPU_CEILING);
     if (!(flags & RZ_CPU_AVX2))
         return 0;
     if (!(flags & RZ_CPU_AVX512))
