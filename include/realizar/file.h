@@ -76,7 +76,8 @@ typedef struct rz_tensor {
 } rz_tensor;
 
 /* Opens and validates a model: a GGUF file (of a split one, any shard's name opens all of them), or
- * a Hugging Face model by its directory, one of its .safetensors files or its index. On success
+ * a Hugging Face model by its directory, one of its .safetensors files or its index. A .safetensors
+ * file without config.json beside it has no metadata, and its tensors keep their names. On success
  * *out is owned by the caller and is closed with rz_file_close. Errors: RZ_ENOTFOUND, RZ_EIO,
  * RZ_EFORMAT (sentence with file, field and offset), RZ_ELOAD (well-formed, but a tensor type is
  * not supported), RZ_ENOMEM. */

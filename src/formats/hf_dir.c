@@ -2,7 +2,8 @@
  * index.
  *
  * Whichever is named, the documents of the same folder belong to it. Nothing outside of that folder
- * is opened, unless a name in it is a symbolic link, as in Hugging Face's own cache.
+ * is opened, unless a name in it is a symbolic link, as in Hugging Face's own cache. A file alone,
+ * without config.json, is tensors under their own names: no model, but it can be looked at.
  * Source: transformers' from_pretrained, for which names are looked for and in which order. */
 #include "base/checked.h"
 #include "base/fail.h"
@@ -147,7 +148,7 @@ typedef rz_status weights_fn(struct rz_hf *h, const char *folder);
 static rz_status read_first_shard(struct rz_hf *h, const char *folder)
 {
     (void)folder;
-    return rz_st_read_shard(h->file, 0, h->tied, h->err);
+    return rz_st_read_shard(h->file, 0, h->tied ? RZ_ST_TIED : RZ_ST_MODEL, h->err);
 }
 
 static rz_status read_one_file(struct rz_hf *h, const char *folder)
@@ -277,11 +278,24 @@ static bool is_part(const char *name)
            at[end - 6] == '\0';
 }
 
+/* Weights that no config.json stands beside: tensors to be looked at. */
+static rz_status read_bare(struct rz_file *file, rz_error *err)
+{
+    file->format = "SafeTensors";
+    RZ_TRY(rz_st_read_shard(file, 0, RZ_ST_AS_IS, err));
+    rz_file_seal(file);
+    return RZ_OK;
+}
+
 rz_status rz_st_read(struct rz_file *file, rz_error *err)
 {
     const char *slash = strrchr(file->path, '/');
     char *folder;
     RZ_TRY(folder_of(file, &folder, err));
+    if (!exists(folder, rz_hf_doc_name(RZ_HF_CONFIG))) {
+        free(folder);
+        return read_bare(file, err);
+    }
     weights_fn *read_weights = read_first_shard;
     if (is_part(slash ? slash + 1 : file->path)) {
         /* The file was mapped to see what it is; the index maps all of them in its own order. */

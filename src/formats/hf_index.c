@@ -145,7 +145,8 @@ static rz_status read_shards(struct reader *r, const char *folder)
             return rz_fail(r->h->err, RZ_ENOTFOUND, "%s: shard %.*s is missing", r->label,
                            shown(r->shards[i]), r->shards[i].data);
         RZ_TRY(status);
-        RZ_TRY(rz_st_read_shard(r->h->file, (uint32_t)i, r->h->tied, r->h->err));
+        RZ_TRY(rz_st_read_shard(r->h->file, (uint32_t)i, r->h->tied ? RZ_ST_TIED : RZ_ST_MODEL,
+                                r->h->err));
     }
     return RZ_OK;
 }

@@ -32,7 +32,7 @@ struct reader {
     struct rz_file *file;
     const struct rz_shard *shard;
     size_t data_begin;
-    bool skip_head;
+    enum rz_st_names names;
     struct rz_json json;
     struct extent *extents;
     size_t n_extents, cap_extents;
@@ -271,6 +271,16 @@ static rz_status add_weight(struct reader *r, struct entry *e, const struct st_t
     return keep_tensor(r, e);
 }
 
+static rz_status add_as_is(struct reader *r, struct entry *e, const struct st_type *type,
+                           rz_slice text)
+{
+    char name[RZ_MAX_TENSOR_NAME_BYTES + 1];
+    if (text.len == 0 || memchr(text.data, '\0', text.len))
+        return bad(r, e, RZ_EFORMAT, "a name that is empty or holds a zero byte");
+    snprintf(name, sizeof name, "%.*s", (int)text.len, text.data);
+    return add_weight(r, e, type, name);
+}
+
 static rz_status add_named(struct reader *r, struct entry *e, const struct st_type *type)
 {
     char decoded[RZ_MAX_TENSOR_NAME_BYTES], name[RZ_MAX_TENSOR_NAME_BYTES + 1];
@@ -278,9 +288,12 @@ static rz_status add_named(struct reader *r, struct entry *e, const struct st_ty
         return bad(r, e, RZ_EFORMAT, "a name of %zu bytes, at most %d are supported", e->name.len,
                    RZ_MAX_TENSOR_NAME_BYTES);
     size_t len = rz_json_unescape(e->name, decoded);
-    if (r->skip_head && slice_is((rz_slice){.data = decoded, .len = len}, "lm_head.weight"))
+    const rz_slice text = {.data = decoded, .len = len};
+    if (r->names == RZ_ST_AS_IS)
+        return add_as_is(r, e, type, text);
+    if (r->names == RZ_ST_TIED && slice_is(text, "lm_head.weight"))
         return RZ_OK;
-    switch (rz_st_gguf_name((rz_slice){.data = decoded, .len = len}, name)) {
+    switch (rz_st_gguf_name(text, name)) {
     case RZ_ST_NAMED:
         return add_weight(r, e, type, name);
     case RZ_ST_IGNORED:
@@ -411,10 +424,10 @@ static rz_status read_prefix(struct reader *r)
     return RZ_OK;
 }
 
-rz_status rz_st_read_shard(struct rz_file *file, uint32_t i_shard, bool skip_head, rz_error *err)
+rz_status rz_st_read_shard(struct rz_file *file, uint32_t i_shard, enum rz_st_names names,
+                           rz_error *err)
 {
-    struct reader r = {
-        .file = file, .shard = &file->shards[i_shard], .skip_head = skip_head, .err = err};
+    struct reader r = {.file = file, .shard = &file->shards[i_shard], .names = names, .err = err};
     rz_status status = read_prefix(&r);
     if (!status)
         status = read_header(&r);
@@ -425,14 +438,14 @@ rz_status rz_st_read_shard(struct rz_file *file, uint32_t i_shard, bool skip_hea
 }
 
 rz_status rz_st_open_memory(rz_file **out, const char *name, const void *data, size_t len,
-                            rz_error *err)
+                            enum rz_st_names names, rz_error *err)
 {
     struct rz_file *file;
     RZ_TRY(rz_file_new(&file, name, err));
     file->format = "SafeTensors";
     rz_status status = rz_file_borrow_shard(file, name, data, len, err);
     if (!status)
-        status = rz_st_read_shard(file, 0, false, err);
+        status = rz_st_read_shard(file, 0, names, err);
     if (status)
         rz_file_close(&file);
     else

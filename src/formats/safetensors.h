@@ -21,15 +21,19 @@ enum rz_st_name rz_st_gguf_name(rz_slice name, char *out);
 /* The way back; false where Hugging Face has no such name. out: as above. */
 bool rz_st_hf_name(const char *gguf, char *out);
 
-/* Adds the tensors of shard i_shard to the file. skip_head: the head is tied, so a separate one
- * that the file holds has no meaning. Errors: RZ_EFORMAT, RZ_ELOAD, RZ_ENOMEM. */
-RZ_MUST_USE rz_status rz_st_read_shard(struct rz_file *file, uint32_t i_shard, bool skip_head,
-                                       rz_error *err);
+enum rz_st_names {
+    RZ_ST_MODEL, /* a model's: translated, unknown ones refused */
+    RZ_ST_TIED,  /* the same where the head is tied: a separate one has no meaning */
+    RZ_ST_AS_IS  /* anybody's, as they stand there */
+};
+/* Adds the tensors of shard i_shard to the file. Errors: RZ_EFORMAT, RZ_ELOAD, RZ_ENOMEM. */
+RZ_MUST_USE rz_status rz_st_read_shard(struct rz_file *file, uint32_t i_shard,
+                                       enum rz_st_names names, rz_error *err);
 
 /* Opens the tensors of one file from memory, which must outlive *out; there is no metadata. name is
  * for messages. */
 RZ_MUST_USE rz_status rz_st_open_memory(rz_file **out, const char *name, const void *data,
-                                        size_t len, rz_error *err);
+                                        size_t len, enum rz_st_names names, rz_error *err);
 
 /* The readers of the formats table: a .safetensors file, and a model.safetensors.index.json. */
 bool rz_st_probe(const uint8_t *data, size_t len);

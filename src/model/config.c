@@ -197,11 +197,18 @@ static rz_status read_rope(struct reader *r, struct rz_config *c)
     return RZ_OK;
 }
 
-/* A classifier, say: .apr files hold those too, and say which. */
+/* A classifier, say: .apr files hold those too, and say which. Or a file of weights alone. */
 static rz_status check_language_model(const rz_file *file, rz_error *err)
 {
     const rz_meta *type = rz_file_meta(file, "apr.model_type");
-    if (rz_file_meta(file, "general.architecture") || !type || type->type != RZ_META_STRING)
+    if (rz_file_meta(file, "general.architecture"))
+        return RZ_OK;
+    if (!strcmp(rz_file_format(file), "SafeTensors"))
+        return rz_fail(err, RZ_ELOAD,
+                       "%s: config.json is missing; SafeTensors files hold weights only, and what "
+                       "model they are of stands in the config.json beside them",
+                       rz_file_path(file));
+    if (!type || type->type != RZ_META_STRING)
         return RZ_OK;
     rz_slice name = rz_meta_string(type, 0);
     return rz_fail(err, RZ_ELOAD, "%s: a %.*s model, not a language model", rz_file_path(file),

@@ -51,8 +51,18 @@ copy
 rm "$dir/hf/config.json"
 run 3 run "$dir/hf" hello
 err_has config.json
-run 3 run "$dir/hf/model.safetensors" hello
+run 6 run "$dir/hf/model.safetensors" hello
 err_has 'config.json is missing'
+# Without it the file is no model, but what it holds can be looked at, under its own names.
+alone=$dir/hf/model.safetensors
+for command in tensors tree inspect validate 'rosetta fingerprint'; do
+    # shellcheck disable=SC2086 # a command of two words
+    run 0 $command "$alone"
+done
+run 0 diff "$alone" "$alone"
+run 0 tensors "$alone"
+out_has 'model.embed_tokens.weight'
+run 5 convert "$alone" -o "$dir/x.gguf"
 copy
 rm "$dir/hf/tokenizer.json"
 run 3 run "$dir/hf" hello

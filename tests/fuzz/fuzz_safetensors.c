@@ -16,15 +16,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
             abort();                                                                               \
     } while (0)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void read_as(enum rz_st_names names, const uint8_t *data, size_t size)
 {
     rz_file *file = NULL;
     rz_error err = {0};
-    rz_status status = rz_st_open_memory(&file, "fuzz", data, size, &err);
+    rz_status status = rz_st_open_memory(&file, "fuzz", data, size, names, &err);
     if (status) {
         CHECK(!file && err.code == status && strncmp(err.text, "fuzz: ", 6) == 0);
         CHECK(status == RZ_EFORMAT || status == RZ_ELOAD);
-        return 0;
+        return;
     }
     size_t total = 0;
     for (size_t i = 0; i < rz_file_n_tensors(file); i++) {
@@ -36,5 +36,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(total <= size); /* nothing overlaps */
     read_all(file);
     rz_file_close(&file);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    read_as(RZ_ST_MODEL, data, size);
+    read_as(RZ_ST_AS_IS, data, size);
     return 0;
 }

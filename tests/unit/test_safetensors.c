@@ -36,7 +36,7 @@ static uint8_t *make(const char *header, size_t n_data, size_t *len)
 static rz_status open_bytes(const uint8_t *bytes, size_t len, rz_error *err)
 {
     rz_file *file = (rz_file *)err;
-    rz_status status = rz_st_open_memory(&file, "f.safetensors", bytes, len, err);
+    rz_status status = rz_st_open_memory(&file, "f.safetensors", bytes, len, RZ_ST_MODEL, err);
     if (status)
         assert_null(file);
     rz_file_close(&file);
@@ -57,7 +57,7 @@ static void a_good_file_is_read(void **state)
     uint8_t *bytes = make(header, 40, &len);
     rz_file *file;
     rz_error err = {0};
-    if (rz_st_open_memory(&file, "f", bytes, len, &err))
+    if (rz_st_open_memory(&file, "f", bytes, len, RZ_ST_MODEL, &err))
         fail_msg("%s", err.text);
     assert_string_equal(rz_file_format(file), "SafeTensors");
     assert_int_equal(rz_file_n_tensors(file), 3);
@@ -103,6 +103,31 @@ static void names_are_translated(void **state)
         assert_int_equal(kind, rows[i].gguf ? RZ_ST_NAMED : RZ_ST_UNKNOWN);
         if (rows[i].gguf)
             assert_string_equal(name, rows[i].gguf);
+    }
+}
+
+static void names_of_anybody_are_kept(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {"", "a\\u0000b"};
+    char header[256];
+    size_t len;
+    rz_file *file;
+    rz_error err = {0};
+    for (size_t i = 0; i <= RZ_ARRAY_LEN(refused); i++) {
+        bool bad = i < RZ_ARRAY_LEN(refused);
+        snprintf(header, sizeof header,
+                 "{\"%s\": {\"dtype\":\"F32\", \"shape\": [2], \"data_offsets\": [0, 8]}}",
+                 bad ? refused[i] : "lm_head.weight\\u0001");
+        uint8_t *bytes = make(header, 8, &len);
+        rz_status status = rz_st_open_memory(&file, "f", bytes, len, RZ_ST_AS_IS, &err);
+        assert_int_equal(status, bad ? RZ_EFORMAT : RZ_OK);
+        if (bad)
+            assert_non_null(strstr(err.text, "zero byte"));
+        else
+            assert_non_null(rz_file_tensor(file, "lm_head.weight\001"));
+        rz_file_close(&file);
+        free(bytes);
     }
 }
 
@@ -335,10 +360,10 @@ static void damaged_headers_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_file_is_read),        cmocka_unit_test(names_are_translated),
-        cmocka_unit_test(hostile_files_are_refused),  cmocka_unit_test(hostile_lengths_are_refused),
-        cmocka_unit_test(long_names_are_refused),     cmocka_unit_test(truncated_files_are_refused),
-        cmocka_unit_test(damaged_headers_do_no_harm),
+        cmocka_unit_test(a_good_file_is_read),         cmocka_unit_test(names_are_translated),
+        cmocka_unit_test(names_of_anybody_are_kept),   cmocka_unit_test(hostile_files_are_refused),
+        cmocka_unit_test(hostile_lengths_are_refused), cmocka_unit_test(long_names_are_refused),
+        cmocka_unit_test(truncated_files_are_refused), cmocka_unit_test(damaged_headers_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
