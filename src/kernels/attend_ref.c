@@ -63,7 +63,7 @@ static void attend_row(const struct rz_attend_args *a, uint32_t i, load_fn *load
         max = p[j] > max ? p[j] : max;
     }
     for (uint32_t j = a->lo[i]; j < a->hi[i]; j++) {
-        p[j] = expf(p[j] - max);
+        p[j] = exp2f(p[j] - max);
         sum += (double)p[j];
     }
     for (uint32_t d = 0; d < a->head_dim; d++) {
@@ -115,7 +115,7 @@ static void attend_merge(const struct rz_attend_state *to, const struct rz_atten
             continue;
         }
         float max = to->max[i] > chunk->max[i] ? to->max[i] : chunk->max[i];
-        float old = expf(to->max[i] - max), new = expf(chunk->max[i] - max);
+        float old = exp2f(to->max[i] - max), new = exp2f(chunk->max[i] - max);
         for (uint32_t d = 0; d < head_dim; d++)
             acc[d] = acc[d] * old + add[d] * new;
         to->sum[i] = to->sum[i] * old + chunk->sum[i] * new;

@@ -33,93 +33,122 @@ static struct rows rows_from(const struct rz_attend_args *a, uint32_t i)
 /* A block of keys to be multiplied with. */
 struct keys {
     uint32_t b; /* its place in the chunk */
-    const uint8_t *at;
-    const uint8_t *ahead;
-    size_t ahead_step;
+    const void *at, *ahead;
 };
 
+/* Positions that none of the rows sees are left out as far as whole vectors go. */
 RZ_INLINE void score_rows(const struct rz_attend_args *a, const struct rows *s,
                           const struct keys *k, const struct kv_reader *kv)
 {
+    const uint32_t base = k->b * RZ_KV_BLOCK;
+    const uint32_t from = s->lo > base ? (s->lo - base) / LANES * LANES : 0;
+    const uint32_t to = s->hi - base < RZ_KV_BLOCK ? s->hi - base : RZ_KV_BLOCK;
     struct product t = {.a = a->q + (size_t)s->i * RZ_ATTEND_STRIDE,
-                        .b = k->at,
+                        .b = &k->at,
+                        .block_len = a->head_dim,
+                        .b_at = from * kv->elem,
                         .b_step = (size_t)RZ_KV_BLOCK * kv->elem,
                         .end = a->head_dim,
-                        .c = a->scores + (size_t)s->i * RZ_ATTEND_STRIDE + k->b * RZ_KV_BLOCK,
+                        .all_hi = a->head_dim,
+                        .c = a->scores + (size_t)s->i * RZ_ATTEND_STRIDE + base + from,
                         .c_stride = RZ_ATTEND_STRIDE,
-                        .ahead = k->ahead,
-                        .ahead_step = k->ahead_step};
-    for (uint32_t c = 0; c < RZ_KV_BLOCK; c += 2 * LANES) {
-        product_rows(&t, s->n, 2, false, kv);
-        t.b += (size_t)2 * LANES * kv->elem;
+                        .ahead = &k->ahead};
+    for (uint32_t c = from; c < to; c += 2 * LANES) {
+        if (to - c > LANES)
+            product_rows(&t, s->n, 2, kv);
+        else
+            product_rows(&t, s->n, 1, kv);
+        t.b_at += (size_t)2 * LANES * kv->elem;
         t.c += 2 * LANES;
     }
 }
 
-/* Only the first rows prefetch. */
-RZ_INLINE void score_block(const struct rz_attend_args *a, struct keys k,
+RZ_INLINE uint32_t blocks_to(uint32_t position)
+{
+    return (position + RZ_KV_BLOCK - 1) / RZ_KV_BLOCK;
+}
+
+/* Only the first rows ask for what is ahead. */
+RZ_INLINE void score_group(const struct rz_attend_args *a, const struct rows *s,
                            const struct kv_reader *kv)
 {
-    _Alignas(64) float plain[MAX_HEAD_DIM * RZ_KV_BLOCK];
-    if (kv->scaled) {
-        prefetch_scales(k.ahead, a->head_dim);
-        unpack_keys(a->k[k.b], a->head_dim, plain);
-        for (uint32_t i = 0; i < a->n_offsets; i++)
-            add_offset(&a->offsets[i], k.b, plain);
-        k.at = (const uint8_t *)plain;
+    const uint32_t first = s->lo / RZ_KV_BLOCK, end = blocks_to(s->hi);
+    for (uint32_t b = first; b < end; b++) {
+        struct keys k = {.b = b, .at = a->k[b], .ahead = a->k[b]};
+        if (s->i == 0)
+            k.ahead = b + 1 < end ? a->k[b + 1] : a->v[first];
+        score_rows(a, s, &k, kv);
     }
+}
+
+RZ_INLINE void score_unpacked(const struct rz_attend_args *a, struct keys k)
+{
+    _Alignas(64) float plain[MAX_HEAD_DIM * RZ_KV_BLOCK];
+    prefetch_scales(k.ahead, a->head_dim);
+    unpack_keys(a->k[k.b], a->head_dim, plain);
+    for (uint32_t i = 0; i < a->n_offsets; i++)
+        add_offset(&a->offsets[i], k.b, plain);
+    k.at = plain;
     for (struct rows s = {0}; s.i + s.n < a->n_q;) {
         s = rows_from(a, s.i + s.n);
         if (s.lo < (k.b + 1) * RZ_KV_BLOCK && s.hi > k.b * RZ_KV_BLOCK) {
-            score_rows(a, &s, &k, kv->scaled ? &reader_f32 : kv);
+            score_rows(a, &s, &k, &reader_f32);
             k.ahead = k.at;
-            k.ahead_step = 0;
         }
     }
 }
 
-/* Block by block, so that keys are read from memory once. */
-RZ_INLINE void score_all(const struct rz_attend_args *a, const struct kv_reader *kv)
+/* Block by block, so that keys are unpacked once. */
+RZ_INLINE void score_packed(const struct rz_attend_args *a)
 {
     uint32_t hi = 0, lo = UINT32_MAX;
     for (uint32_t i = 0; i < a->n_q; i++) {
         lo = a->lo[i] < a->hi[i] && a->lo[i] < lo ? a->lo[i] : lo;
         hi = a->lo[i] < a->hi[i] && a->hi[i] > hi ? a->hi[i] : hi;
     }
-    const uint32_t end = (hi + RZ_KV_BLOCK - 1) / RZ_KV_BLOCK;
-    for (uint32_t b = lo / RZ_KV_BLOCK; b < end; b++)
-        score_block(a,
-                    (struct keys){.b = b,
-                                  .at = a->k[b],
-                                  .ahead = b + 1 < end ? a->k[b + 1] : a->v[lo / RZ_KV_BLOCK],
-                                  .ahead_step = (size_t)RZ_KV_BLOCK * kv->elem},
-                    kv);
+    const uint32_t first = lo / RZ_KV_BLOCK, end = blocks_to(hi);
+    for (uint32_t b = first; b < end; b++)
+        score_unpacked(a, (struct keys){.b = b, .ahead = b + 1 < end ? a->k[b + 1] : a->v[first]});
 }
 
-/* Scores to probabilities relative to their maximum. */
-RZ_INLINE void softmax_row(const struct rz_attend_args *a, uint32_t i)
+/* Sets a row's scores of the vectors around [lo, hi) to -infinity outside of it; returns the
+ * largest. */
+RZ_INLINE float row_max(float *s, uint32_t lo, uint32_t hi)
 {
-    const uint32_t lo = a->lo[i], hi = a->hi[i], begin = lo / LANES * LANES;
-    float *s = a->scores + (size_t)i * RZ_ATTEND_STRIDE;
-    a->out.max[i] = -INFINITY;
-    a->out.sum[i] = 0;
-    if (lo >= hi)
-        return;
-    vflt max_v = vf_set1(-INFINITY), sum_v = vf_set1(0);
+    const uint32_t begin = lo / LANES * LANES, last = (hi - 1) / LANES * LANES;
+    vflt max[2] = {vf_set1(-INFINITY), vf_set1(-INFINITY)};
     vf_store(s + begin, vf_keep(vf_load(s + begin), lo - begin, LANES, -INFINITY));
-    for (uint32_t j = begin; j < hi; j += LANES) {
-        vflt x = vf_keep(vf_load(s + j), 0, hi - j, -INFINITY);
-        vf_store(s + j, x);
-        max_v = vf_max(x, max_v);
+    vf_store(s + last, vf_keep(vf_load(s + last), 0, hi - last, -INFINITY));
+    uint32_t j = begin;
+    for (; j < last; j += 2 * LANES) {
+        max[0] = vf_max(vf_load(s + j), max[0]);
+        max[1] = vf_max(vf_load(s + j + LANES), max[1]);
     }
-    const vflt max = vf_set1(vf_hmax(max_v));
-    for (uint32_t j = begin; j < hi; j += LANES) {
-        vflt p = vf_exp(vf_sub(vf_load(s + j), max));
-        vf_store(s + j, p);
-        sum_v = vf_add(sum_v, p);
+    if (j == last)
+        max[0] = vf_max(vf_load(s + j), max[0]);
+    return vf_hmax(vf_max(max[0], max[1]));
+}
+
+/* Scores to probabilities relative to their maximum: all maxima first, so that the exponentials of
+ * a row need not wait for its own. */
+RZ_INLINE void softmax_rows(const struct rz_attend_args *a, uint32_t first, uint32_t n)
+{
+    for (uint32_t i = first; i < first + n; i++) {
+        float *s = a->scores + (size_t)i * RZ_ATTEND_STRIDE;
+        a->out.max[i] = a->lo[i] < a->hi[i] ? row_max(s, a->lo[i], a->hi[i]) : -INFINITY;
     }
-    a->out.max[i] = vf_hmax(max_v);
-    a->out.sum[i] = vf_sum(sum_v);
+    for (uint32_t i = first; i < first + n; i++) {
+        float *s = a->scores + (size_t)i * RZ_ATTEND_STRIDE;
+        const uint32_t hi = a->lo[i] < a->hi[i] ? a->hi[i] : 0;
+        const vflt max = vf_set1(a->out.max[i]);
+        vflt sum = vf_set1(0);
+        for (uint32_t j = a->lo[i] / LANES * LANES; j < hi; j += LANES) {
+            vflt p = vf_exp2_down(vf_sub(vf_load(s + j), max));
+            vf_store(s + j, p);
+            sum = vf_add(sum, p);
+        }
+        a->out.sum[i] = vf_sum(sum);
+    }
 }
 
 #endif

@@ -100,9 +100,9 @@ typedef void rz_matmul_fn(const struct rz_matmul_args *a);
 /* Attention of n_q query rows of one kv head over one chunk of its cached positions: up to
  * RZ_ATTEND_BLOCKS blocks of the cache (kv_block.h). Row i sees the positions lo[i] <= j < hi[i] of
  * the chunk, possibly none; values outside are not used, whatever they hold. The result is a
- * softmax left undivided: max[i], the sum of exp(score - max), and acc[i], V's rows weighted with
- * the same. A row without positions gets -INFINITY, 0 and zeros. attend_merge puts chunks together.
- */
+ * softmax to the base 2 left undivided: max[i], the sum of 2^(score - max), and acc[i], V's rows
+ * weighted with the same. A row without positions gets -INFINITY, 0 and zeros. attend_merge puts
+ * chunks together. */
 enum {
     RZ_ATTEND_BLOCKS = 8,
     RZ_ATTEND_CHUNK = RZ_ATTEND_BLOCKS * RZ_KV_BLOCK, /* positions */
@@ -123,7 +123,7 @@ struct rz_attend_state {
 };
 struct rz_attend_args {
     uint32_t n_q, head_dim;  /* head_dim: multiple of 16, up to 512 */
-    const float *q;          /* [n_q][RZ_ATTEND_STRIDE], already scaled by 1/sqrt(head_dim) */
+    const float *q;          /* [n_q][RZ_ATTEND_STRIDE], already scaled, by log2(e) too */
     const void *const *k;    /* the chunk's blocks of keys */
     const void *const *v;    /* and of values */
     const void *next;        /* a block that will be read next: only to be prefetched */

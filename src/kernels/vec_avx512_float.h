@@ -62,6 +62,14 @@ RZ_INLINE vflt vf_div(vflt a, vflt b)
     return _mm512_div_ps(a, b);
 }
 
+/* 1 / v within 2 2^-24 relative of 1 <= v <= 2^127: 14 bits and a step of Newton's, which take 3
+ * cycles where a division takes 10 (Zen 4). */
+RZ_INLINE vflt vf_inverse(vflt v)
+{
+    const vflt y = _mm512_rcp14_ps(v);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(v, y, _mm512_set1_ps(1)), y, y);
+}
+
 /* a * b + c */
 RZ_INLINE vflt vf_fma(vflt a, vflt b, vflt c)
 {

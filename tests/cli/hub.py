@@ -64,7 +64,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
         token = self.headers.get("Authorization")
         with open(LOG, "a", encoding="utf-8") as log:
             log.write(f"GET {self.path} {self.headers.get('Range')} {token}\n")
-        parts = urllib.parse.unquote(self.path.split("?")[0]).strip("/").split("/")
+        # Asked as a proxy it gets whole addresses, and is the hub whatever they say.
+        path = urllib.parse.urlsplit(self.path).path
+        parts = urllib.parse.unquote(path).strip("/").split("/")
         is_api = parts[:2] == ["api", "models"]
         parts = parts[2:] if is_api else parts
         if parts[:2] == ["org", "gated"]:

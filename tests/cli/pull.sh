@@ -50,6 +50,14 @@ err_has 'is here already'
 run 0 pull --offline org/repo
 out_is "$file\n"
 
+# Through a proxy: the hub itself is asked for another hub's files.
+HF_ENDPOINT=http://hub.invalid http_proxy="http://127.0.0.1:$port" run 0 pull org/repo -q \
+    -o "$dir/by-proxy"
+if cmp -s "$demo" "$dir/by-proxy/demo-q4_k_m.gguf"; then pass; else fail 'a file by proxy'; fi
+same "$(asked 'GET http://hub.invalid/org/repo/resolve/')" 1 'requests by proxy'
+http_proxy=http://127.0.0.1:1 run 10 pull org/repo -q --retries 0 -o "$dir/no-proxy"
+http_proxy=http://127.0.0.1:1 no_proxy=127.0.0.1 run 0 pull org/repo -q -o "$dir/no-proxy"
+
 # Into a folder.
 run 0 pull org/repo -o "$dir/mine"
 out_is "$dir/mine/demo-q4_k_m.gguf\n"

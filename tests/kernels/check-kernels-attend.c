@@ -256,7 +256,7 @@ static void compare_row(struct check *c, const char *name, const struct attend_c
     for (uint32_t j = lo; j < hi; j++)
         max = fmax(max, score[j]);
     for (uint32_t j = lo; j < hi; j++)
-        sum += score[j] = exp(score[j] - max);
+        sum += score[j] = exp2(score[j] - max);
     double factor = expm1(2 * error) + (n + 40 + 8 * MAX_CHUNKS) * 0x1p-24;
     for (uint32_t d = 0; d < t->dim; d++) {
         double want = 0, size = 0x1p-126 / factor * n; /* below: probabilities underflow */

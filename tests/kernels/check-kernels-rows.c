@@ -196,7 +196,7 @@ static void check_silu_mul(struct check *c, uint32_t n, int kind)
     c->now.silu_mul(r.pa, r.pb, r.py, n);
     for (uint32_t i = 0; i < n; i++) {
         double g = (double)r.pa[i], want = g / (1 + exp(-g)) * (double)r.pb[i];
-        /* Where exp(-g) overflows float, from 88.7 on, the quotient is 0: below 1e-36. */
+        /* Near where exp(-g) overflows float, at -88.7: below 1e-36. */
         double bound = 12 * u * fabs(want) + (g < -86 ? 1e-36 * fabs((double)r.pb[i]) : 4 * tiny);
         ck_expect(c, ck_near(r.py[i], want, bound), "silu_mul of %.9g: %.9g, not %.9g", g,
                   (double)r.py[i], want);

@@ -16,7 +16,8 @@
 enum {
     SPLIT_TILES = 4, /* per thread: fewer tiles than this are split into chunks */
     SLOTS_PER_ROW = 8,
-    KERNEL_ROWS = 12 /* that the kernels like best: attend_product.h */
+    KERNEL_ROWS = 12, /* that the kernels like best: attend_product.h */
+    ROW_UNIT = 16     /* elements */
 };
 
 struct cpu_tile {
@@ -44,20 +45,33 @@ static uint32_t n_rows(const struct job *j, const struct cpu_tile *t)
     return t->n * j->group;
 }
 
-/* Row i of a tile in q and out: rows are ordered token by token, head by head. */
-static size_t row_at(const struct job *j, const struct cpu_tile *t, uint32_t i)
+/* Row 0 of a token of a tile in q and out. A tile's rows are ordered token by token, head by head.
+ */
+static size_t token_at(const struct job *j, const struct cpu_tile *t, uint32_t i_token)
 {
-    size_t token = t->seq->first + t->first + i / j->group;
-    size_t head = t->kv_head * j->group + i % j->group;
-    return (token * j->a->n_heads + head) * j->a->kv->head_dim;
+    size_t token = t->seq->first + t->first + i_token;
+    return (token * j->a->n_heads + (size_t)t->kv_head * j->group) * j->a->kv->head_dim;
 }
 
+/* head_dim is a multiple of ROW_UNIT: loops of a constant length become vectors. */
+static void scale_row(const float *restrict x, float *restrict y, uint32_t n, float factor)
+{
+    for (uint32_t d = 0; d < n; d += ROW_UNIT) {
+        for (uint32_t i = 0; i < ROW_UNIT; i++)
+            y[d + i] = x[d + i] * factor;
+    }
+}
+
+/* Kernels take powers of two. */
 static void load_queries(const struct job *j, const struct cpu_tile *t, const struct cpu_thread *s)
 {
-    for (uint32_t i = 0; i < n_rows(j, t); i++) {
-        const float *q = j->a->q + row_at(j, t, i);
-        for (uint32_t d = 0; d < j->a->kv->head_dim; d++)
-            s->q[(size_t)i * RZ_ATTEND_STRIDE + d] = q[d] * j->a->scale;
+    const uint32_t dim = j->a->kv->head_dim;
+    const float factor = (float)((double)j->a->scale * M_LOG2E);
+    float *to = s->q;
+    for (uint32_t i = 0; i < t->n; i++) {
+        const float *q = j->a->q + token_at(j, t, i);
+        for (uint32_t head = 0; head < j->group; head++, q += dim, to += RZ_ATTEND_STRIDE)
+            scale_row(q, to, dim, factor);
     }
 }
 
@@ -65,11 +79,16 @@ static void load_queries(const struct job *j, const struct cpu_tile *t, const st
 static void set_limits(const struct job *j, const struct cpu_tile *t, const struct cpu_thread *s,
                        uint32_t base)
 {
-    for (uint32_t i = 0; i < n_rows(j, t); i++) {
-        uint32_t end = t->seq->pos + t->first + i / j->group + 1;
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < t->n; i++) {
+        uint32_t end = t->seq->pos + t->first + i + 1;
         uint32_t begin = j->a->window && end > j->a->window ? end - j->a->window : 0;
-        s->hi[i] = end > base ? rz_min_u32(end - base, RZ_ATTEND_CHUNK) : 0;
-        s->lo[i] = begin > base ? rz_min_u32(begin - base, s->hi[i]) : 0;
+        uint32_t hi = end > base ? rz_min_u32(end - base, RZ_ATTEND_CHUNK) : 0;
+        uint32_t lo = begin > base ? rz_min_u32(begin - base, hi) : 0;
+        for (uint32_t head = 0; head < j->group; head++, row++) {
+            s->lo[row] = lo;
+            s->hi[row] = hi;
+        }
     }
 }
 
@@ -133,12 +152,11 @@ static void store_tile(const struct job *j, const struct cpu_tile *t,
                        const struct rz_attend_state *total)
 {
     const uint32_t dim = j->a->kv->head_dim;
-    for (uint32_t i = 0; i < n_rows(j, t); i++) {
-        const float *acc = total->acc + (size_t)i * dim;
-        float *out = j->a->out + row_at(j, t, i);
-        float scale = 1 / total->sum[i];
-        for (uint32_t d = 0; d < dim; d++)
-            out[d] = acc[d] * scale;
+    const float *acc = total->acc, *sum = total->sum;
+    for (uint32_t i = 0; i < t->n; i++) {
+        float *out = j->a->out + token_at(j, t, i);
+        for (uint32_t head = 0; head < j->group; head++, acc += dim, out += dim, sum++)
+            scale_row(acc, out, dim, 1 / *sum);
     }
 }
 
@@ -170,7 +188,8 @@ static void run_tile(const struct job *j, const struct cpu_tile *t, const struct
     store_tile(j, t, &s->total);
 }
 
-/* Tiles are numbered through all sequences and kv heads; each thread takes the next. */
+/* Tiles are numbered through all sequences and kv heads, the last tokens of a sequence first: these
+ * see most, and what ends last should be short. Each thread takes the next. */
 static void whole_part(void *ctx, unsigned i_thread, unsigned n_threads)
 {
     (void)n_threads;
@@ -179,11 +198,11 @@ static void whole_part(void *ctx, unsigned i_thread, unsigned n_threads)
     uint32_t i_tile = 0, mine = __atomic_fetch_add(&j->next_tile, 1, __ATOMIC_RELAXED);
     for (uint32_t i = 0; i < j->batch->n_seqs; i++) {
         const struct rz_seq_span *seq = &j->batch->seqs[i];
-        for (uint32_t first = 0; first < seq->n; first += j->tile_tokens) {
+        for (uint32_t n = (seq->n + j->tile_tokens - 1) / j->tile_tokens; n-- > 0;) {
             for (uint32_t head = 0; head < j->a->kv->n_kv_heads; head++) {
                 if (i_tile++ != mine)
                     continue;
-                const struct cpu_tile t = make_tile(j, seq, first, head);
+                const struct cpu_tile t = make_tile(j, seq, n * j->tile_tokens, head);
                 run_tile(j, &t, scratch);
                 mine = __atomic_fetch_add(&j->next_tile, 1, __ATOMIC_RELAXED);
             }
