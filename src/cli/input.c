@@ -51,7 +51,8 @@ static void bind_interrupt(EditLine *editor)
 {
     /* The mask keeps libedit from setting the character again. */
     el_set(editor, EL_SETTY, "-d", "-intr", "intr=", NULL);
-    el_set(editor, EL_ADDFN, "apr-interrupt", "give the line up", editor_interrupt);
+    /* By wide characters, because el_set's copies of the two are never freed. */
+    el_wset(editor, EL_ADDFN, L"apr-interrupt", L"give the line up", editor_interrupt);
     el_set(editor, EL_BIND, "^C", "apr-interrupt", NULL);
 }
 
