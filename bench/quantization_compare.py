@@ -7,8 +7,15 @@ an importance matrix was given), blocks that differ, and, for the model's own we
 divergence of the logits, computed by apr for both, from those of the float32 weights. The model's
 shapes are also filled with normal weights and with Student's t of 3 degrees of freedom.
 
+--spread N says how much of a KL divergence is chance: each error of a file keeps its size and gets
+a random sign, N times (the same N for both files); printed are the mean and the standard deviation
+of the divergences of these files, whose errors are as large as the file's in every weight.
+
+--sensitivity N: where errors cost most. Noise of equal energy in the weights of a certain size
+only, in units of the root mean square of their 256 neighbours, N times each, and its KL divergence.
+
 usage: quantization_compare.py --apr APR --llama-quantize PATH --text FILE MODEL.gguf
-       [--types q4_0,q4_k_m,...]
+       [--types q4_0,q4_k_m,...] [--spread N] [--sensitivity N]
 MODEL holds any types; its F32 form is what is quantized. Needs numpy and gguf. Exit code 1 if
 apr's error is the larger one for any tensor, or a block differs that must not."""
 import argparse
@@ -112,13 +119,63 @@ def compare(source, ours, theirs, means, main):
             got = dequantize(t2.data, t2.tensor_type).reshape(want.shape)
             errors.append(float((weight * (want - got) ** 2).sum()))
         sums += errors + [float((weight * want**2).sum())]
-        ratio = np.sqrt(errors[0] / errors[1])
+        ratio = np.sqrt(errors[0] / errors[1]) if errors[1] else 1.0 + errors[0]
         worst = max(worst, (name, ratio), key=lambda w: w[1])
         size = {"Q8_0": 34, "Q4_0": 18, "Q5_0": 22}.get(main, t.data.shape[-1])
         pa, pb = (np.asarray(t2.data).reshape(-1, size) for t2 in (t, b[name]))
         differing += int((pa != pb).any(-1).sum())
         n_blocks += len(pa)
     return np.sqrt(sums[:2] / sums[2]), worst, differing, n_blocks
+
+
+def with_matrices(source, path, matrices):
+    """A copy of an F32 file with these matrices."""
+    names = iter([n for n, t in tensors(source).items() if len(t.data.shape) > 1])
+    fill(source, path, lambda shape: matrices[next(names)].astype(np.float32))
+
+
+def matrices_of(path):
+    return {
+        n: np.asarray(dequantize(t.data, t.tensor_type), np.float32)
+        for n, t in tensors(path).items() if len(t.data.shape) > 1
+    }
+
+
+def spread(judge, source, file, n_draws, scratch):
+    """KL divergences of files whose errors are file's with random signs."""
+    x, y, found = matrices_of(source), matrices_of(file), []
+    for i in range(n_draws):
+        rng = np.random.default_rng(i)
+        sign = lambda w: rng.choice(np.array([-1, 1], np.float32), size=w.shape)
+        matrices = {n: w + (y[n].reshape(w.shape) - w) * sign(w) for n, w in x.items()}
+        with_matrices(source, scratch, matrices)
+        found.append(judge.kl(scratch))
+    return np.mean(found), np.std(found, ddof=1)
+
+
+SIZES = [0, 0.5, 1, 1.5, 2.2, np.inf]
+NOISE = 0.002  # energy, relative to the matrix's: about that of Q4_K
+
+
+def sensitivity(judge, source, n_draws, scratch):
+    x = matrices_of(source)
+    for low, high in zip(SIZES, SIZES[1:]):
+        found = []
+        for i in range(n_draws):
+            rng, matrices = np.random.default_rng(i), {}
+            for name, w in x.items():
+                blocks = w.reshape(-1, 256)
+                rms = np.sqrt((blocks**2).mean(1, keepdims=True))
+                size = np.abs(blocks) / rms
+                e = rng.choice([-1.0, 1.0], size=blocks.shape) * rms
+                e *= (size >= low) & (size < high)
+                e *= np.sqrt(NOISE * (w**2).sum(dtype=np.float64) / (e**2).sum())
+                matrices[name] = w + e.reshape(w.shape)
+            with_matrices(source, scratch, matrices)
+            found.append(judge.kl(scratch))
+        error = np.std(found, ddof=1) / np.sqrt(n_draws)
+        print(f"noise where |w| / rms is {low} to {high}: KL {np.mean(found):.6f} +- {error:.6f}",
+              flush=True)
 
 
 def main_type(name):
@@ -131,6 +188,8 @@ def main():
     p.add_argument("--llama-quantize", required=True)
     p.add_argument("--text", required=True)
     p.add_argument("--types", default=",".join(SINGLE + MIXES))
+    p.add_argument("--spread", type=int, default=0)
+    p.add_argument("--sensitivity", type=int, default=0)
     p.add_argument("model")
     args = p.parse_args()
     types, failed = args.types.split(","), False
@@ -148,8 +207,12 @@ def main():
         means = importance(path("im.gguf"))
         judge = Judge(args.apr, path("demo.gguf"), args.text, folder)
         print(f"{judge.n} positions")
+        if args.sensitivity:
+            sensitivity(judge, path("demo.gguf"), args.sensitivity, path("noise.gguf"))
+            return 0
         print("type     data   imatrix  rmse apr  rmse ggml  ratio  worst tensor  "
-              "blocks differ       KL apr    KL ggml")
+              "blocks differ       KL apr    KL ggml"
+              + ("  mean of random signs (deviation) apr, ggml" if args.spread else ""))
         for data in ("demo", "normal", "t3"):
             for kind in types:
                 if data != "demo" and kind in MIXES:
@@ -168,6 +231,11 @@ def main():
                     kl = ""
                     if data == "demo":
                         kl = f"{judge.kl(ours):11.6f} {judge.kl(theirs):10.6f}"
+                    if data == "demo" and args.spread:
+                        for file in (ours, theirs):
+                            mean, deviation = spread(
+                                judge, source, file, args.spread, path("noise.gguf"))
+                            kl += f"  {mean:.6f} ({100 * deviation / mean:.0f} %)"
                     blocks = f"{differing} of {n}" if main_kind in IDENTICAL else ""
                     print(f"{kind:8} {data:6} {'yes' if weighted else 'no':7} {e[0]:9.6f} "
                           f"{e[1]:10.6f} {e[0] / e[1]:6.3f} {worst[1]:13.3f}  {blocks:>18} {kl}"

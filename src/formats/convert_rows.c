@@ -21,8 +21,7 @@ enum {
     CHUNK_ELEMENTS = 4 << 20,
     CHUNK_MAX_ROWS = 1 << 15,
     TAKE_ELEMENTS = 1 << 15, /* that a thread takes at once */
-    N_BUFFERS = 2,           /* one being written, one being filled */
-    N_SUMS = 8               /* partial sums: a single one would wait for every addition */
+    N_BUFFERS = 2            /* one being written, one being filled */
 };
 
 /* What happened in a row. bad: index of the first value that stops the conversion. */
@@ -214,47 +213,6 @@ size_t rz_first_not_finite(const float *values, size_t n)
     return n;
 }
 
-static double add_parts(const double parts[N_SUMS])
-{
-    double sum = 0;
-    for (int i = 0; i < N_SUMS; i++)
-        sum += parts[i];
-    return sum;
-}
-
-static double squares(const float *x, size_t n)
-{
-    double parts[N_SUMS] = {0};
-    size_t i = 0;
-    for (; i + N_SUMS <= n; i += N_SUMS)
-        for (size_t k = 0; k < N_SUMS; k++)
-            parts[k] += (double)x[i + k] * (double)x[i + k];
-    for (; i < n; i++)
-        parts[i % N_SUMS] += (double)x[i] * (double)x[i];
-    return add_parts(parts);
-}
-
-static void compare(const float *a, const float *b, size_t n, struct row_sum *s)
-{
-    double parts[N_SUMS] = {0};
-    float worst[N_SUMS] = {0};
-    size_t i = 0;
-    for (; i + N_SUMS <= n; i += N_SUMS)
-        for (size_t k = 0; k < N_SUMS; k++) {
-            float d = fabsf(a[i + k] - b[i + k]);
-            parts[k] += (double)d * (double)d;
-            worst[k] = worst[k] > d ? worst[k] : d;
-        }
-    for (; i < n; i++) {
-        float d = fabsf(a[i] - b[i]);
-        parts[i % N_SUMS] += (double)d * (double)d;
-        worst[0] = worst[0] > d ? worst[0] : d;
-    }
-    s->errors = add_parts(parts);
-    for (size_t k = 0; k < N_SUMS; k++)
-        s->worst = worst[k] > s->worst ? worst[k] : s->worst;
-}
-
 static const float *importance_of(const struct chunk *c, uint64_t row)
 {
     if (!c->move->importance)
@@ -271,24 +229,23 @@ static void do_row(const struct chunk *c, uint64_t i, float *values, float *back
     struct row_sum *s = &c->m->sums[i];
     *s = (struct row_sum){.bad = UINT32_MAX};
     rz_dtype_info(c->in.type)->decode(from, values, n);
-    /* A double holds any sum of squares of floats, so only NaN and infinity make it infinite. */
-    s->squares = squares(values, n);
-    if (!isfinite(s->squares)) {
-        s->bad = (uint32_t)rz_first_not_finite(values, n);
-        return;
-    }
-    if (c->check_only)
-        return;
     if (c->in.type == c->to) {
-        memcpy(to, from, c->out_row_bytes);
+        s->squares = rz_row_squares(values, n);
+        if (!isfinite(s->squares))
+            s->bad = (uint32_t)rz_first_not_finite(values, n);
+        else if (!c->check_only)
+            memcpy(to, from, c->out_row_bytes);
         return;
     }
-    rz_encode_row(c->to, values, importance_of(c, row), to, n);
-    rz_dtype_info(c->to)->decode(to, back, n);
-    compare(values, back, n, s);
-    size_t bad = isfinite(s->errors) ? n : rz_first_not_finite(back, n);
-    if (bad < n) {
-        s->bad = (uint32_t)bad;
+    struct rz_row_loss loss = rz_encode_row_measured(c->to, values, importance_of(c, row), to, n);
+    s->squares = loss.squares;
+    s->errors = loss.errors;
+    s->worst = loss.worst;
+    if (!loss.finite) {
+        s->bad = (uint32_t)rz_first_not_finite(values, n);
+    } else if (!isfinite(s->errors)) {
+        rz_dtype_info(c->to)->decode(to, back, n);
+        s->bad = (uint32_t)rz_first_not_finite(back, n);
         s->overflow = true;
     }
 }

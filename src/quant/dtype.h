@@ -50,4 +50,20 @@ bool rz_dtype_row_bytes(rz_dtype type, uint64_t n_cols, uint64_t *bytes);
 void rz_encode_row(rz_dtype type, const float *in, const float *importance, void *blocks,
                    size_t n_cols);
 
+/* What a row loses by its encoding, unweighted: of sums of squares in double, those of at most 32
+ * columns in float. */
+struct rz_row_loss {
+    double squares; /* of the row */
+    double errors;  /* sum (in - decoded)^2 */
+    float worst;    /* largest |in - decoded| */
+    bool finite;    /* the row has neither NaN nor infinity; otherwise the rest says nothing */
+};
+
+/* rz_encode_row, and what was lost, known by the way: without decoding what was written. */
+struct rz_row_loss rz_encode_row_measured(rz_dtype type, const float *in, const float *importance,
+                                          void *blocks, size_t n_cols);
+
+/* Sum of squares, in double: infinite or NaN exactly if one of them is not finite. */
+double rz_row_squares(const float *x, size_t n);
+
 #endif

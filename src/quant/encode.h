@@ -19,7 +19,7 @@ struct rz_codes {
 
 typedef void rz_pack_fn(const struct rz_codes *codes, void *block);
 
-rz_pack_fn rz_pack_q4_0, rz_pack_q4_1, rz_pack_q5_0, rz_pack_q5_1, rz_pack_q2_k, rz_pack_q3_k,
-    rz_pack_q4_k, rz_pack_q5_k, rz_pack_q6_k, rz_pack_iq4_nl, rz_pack_iq4_xs;
+rz_pack_fn rz_pack_q4_0, rz_pack_q4_1, rz_pack_q5_0, rz_pack_q5_1, rz_pack_q8_0, rz_pack_q2_k,
+    rz_pack_q3_k, rz_pack_q4_k, rz_pack_q5_k, rz_pack_q6_k, rz_pack_iq4_nl, rz_pack_iq4_xs;
 
 #endif

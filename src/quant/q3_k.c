@@ -22,6 +22,23 @@ void rz_unpack_q3_k(const void *block, struct rz_int_block *out)
     }
 }
 
+/* Loops that compilers make vector code of. */
+static void pack_pairs(const uint8_t *restrict q, uint8_t *restrict qs)
+{
+    for (int i = 0; i < 32; i++)
+        qs[i] = (uint8_t)((q[i] & 3) | (q[32 + i] & 3) << 2 | (q[64 + i] & 3) << 4 |
+                          (q[96 + i] & 3) << 6);
+}
+
+static void pack_third_bits(const uint8_t *restrict code, uint8_t *restrict hmask)
+{
+    uint8_t bits[32] = {0};
+    for (int g = 0; g < 8; g++, code += 32)
+        for (int i = 0; i < 32; i++)
+            bits[i] = (uint8_t)(bits[i] | (code[i] >> 2 & 1) << g);
+    memcpy(hmask, bits, sizeof bits);
+}
+
 void rz_pack_q3_k(const struct rz_codes *c, void *block)
 {
     struct rz_block_q3_k *b = block;
@@ -32,10 +49,8 @@ void rz_pack_q3_k(const struct rz_codes *c, void *block)
         *low = (uint8_t)(*low | (scale & 15) << (i / 8 * 4));
         *high = (uint8_t)(*high | scale >> 4 << (i / 4 * 2));
     }
-    for (int i = 0; i < RZ_SUPERBLOCK; i++) {
-        uint8_t *low = &b->qs[i / 128 * 32 + i % 32], *high = &b->hmask[i % 32];
-        *low = (uint8_t)(*low | (c->code[i] & 3) << (i % 128 / 32 * 2));
-        *high = (uint8_t)(*high | c->code[i] >> 2 << (i / 32));
-    }
+    pack_pairs(c->code, b->qs);
+    pack_pairs(c->code + 128, b->qs + 32);
+    pack_third_bits(c->code, b->hmask);
     rz_store_f16(b->d, c->d);
 }

@@ -65,12 +65,17 @@ void rz_encode_q4_1(const float *in, void *blocks, size_t n)
     }
 }
 
+static void pack_nibbles(const uint8_t *restrict code, uint8_t *restrict qs)
+{
+    for (int i = 0; i < 16; i++)
+        qs[i] = (uint8_t)(code[i] | code[i + 16] << 4);
+}
+
 void rz_pack_q4_0(const struct rz_codes *c, void *block)
 {
     struct rz_block_q4_0 *b = block;
     rz_store_f16(b->d, c->d);
-    for (int i = 0; i < 16; i++)
-        b->qs[i] = (uint8_t)(c->code[i] | c->code[i + 16] << 4);
+    pack_nibbles(c->code, b->qs);
 }
 
 void rz_pack_q4_1(const struct rz_codes *c, void *block)
@@ -78,6 +83,5 @@ void rz_pack_q4_1(const struct rz_codes *c, void *block)
     struct rz_block_q4_1 *b = block;
     rz_store_f16(b->d, c->d);
     rz_store_f16(b->m, -c->dmin);
-    for (int i = 0; i < 16; i++)
-        b->qs[i] = (uint8_t)(c->code[i] | c->code[i + 16] << 4);
+    pack_nibbles(c->code, b->qs);
 }

@@ -48,12 +48,21 @@ static void pack_scales(const struct rz_codes *c, uint8_t s[12])
     }
 }
 
-static void pack_low_nibbles(const uint8_t code[RZ_SUPERBLOCK], uint8_t qs[128])
+/* Loops whose inner ones compilers make vector code of. */
+static void pack_low_nibbles(const uint8_t *restrict code, uint8_t *restrict qs)
 {
-    for (int i = 0; i < 128; i++) {
-        const uint8_t *even = &code[i / 32 * 64 + i % 32];
-        qs[i] = (uint8_t)((even[0] & 15) | (even[32] & 15) << 4);
-    }
+    for (int g = 0; g < 4; g++, code += 64, qs += 32)
+        for (int i = 0; i < 32; i++)
+            qs[i] = (uint8_t)((code[i] & 15) | (code[32 + i] & 15) << 4);
+}
+
+static void pack_fifth_bits(const uint8_t *restrict code, uint8_t *restrict qh)
+{
+    uint8_t bits[32] = {0};
+    for (int g = 0; g < 8; g++, code += 32)
+        for (int i = 0; i < 32; i++)
+            bits[i] = (uint8_t)(bits[i] | (code[i] >> 4 & 1) << g);
+    memcpy(qh, bits, sizeof bits);
 }
 
 void rz_pack_q4_k(const struct rz_codes *c, void *block)
@@ -72,7 +81,5 @@ void rz_pack_q5_k(const struct rz_codes *c, void *block)
     rz_store_f16(b->dmin, c->dmin);
     pack_scales(c, b->scales);
     pack_low_nibbles(c->code, b->qs);
-    memset(b->qh, 0, sizeof b->qh);
-    for (int i = 0; i < RZ_SUPERBLOCK; i++)
-        b->qh[i % 32] = (uint8_t)(b->qh[i % 32] | c->code[i] >> 4 << (i / 32));
+    pack_fifth_bits(c->code, b->qh);
 }

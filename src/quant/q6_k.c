@@ -25,20 +25,24 @@ void rz_unpack_q6_k(const void *block, struct rz_int_block *out)
     }
 }
 
+/* Loops that compilers make vector code of. */
+static void pack_half(const uint8_t *restrict q, uint8_t *restrict ql, uint8_t *restrict qh)
+{
+    for (int i = 0; i < 32; i++) {
+        ql[i] = (uint8_t)((q[i] & 15) | (q[64 + i] & 15) << 4);
+        ql[32 + i] = (uint8_t)((q[32 + i] & 15) | (q[96 + i] & 15) << 4);
+    }
+    for (int i = 0; i < 32; i++)
+        qh[i] = (uint8_t)((q[i] >> 4 | (q[32 + i] & 0x30) >> 2) |
+                          ((q[64 + i] & 0x30) | (q[96 + i] & 0x30) << 2));
+}
+
 void rz_pack_q6_k(const struct rz_codes *c, void *block)
 {
     struct rz_block_q6_k *b = block;
     for (int i = 0; i < 16; i++)
         b->scales[i] = (int8_t)c->scale[i];
-    for (int half = 0; half < 2; half++) {
-        const uint8_t *q = c->code + 128 * half;
-        uint8_t *ql = b->ql + 64 * half, *qh = b->qh + 32 * half;
-        for (int i = 0; i < 32; i++) {
-            ql[i] = (uint8_t)((q[i] & 15) | (q[64 + i] & 15) << 4);
-            ql[32 + i] = (uint8_t)((q[32 + i] & 15) | (q[96 + i] & 15) << 4);
-            qh[i] = (uint8_t)(q[i] >> 4 | q[32 + i] >> 4 << 2 | q[64 + i] >> 4 << 4 |
-                              q[96 + i] >> 4 << 6);
-        }
-    }
+    for (int half = 0; half < 2; half++)
+        pack_half(c->code + 128 * half, b->ql + 64 * half, b->qh + 32 * half);
     rz_store_f16(b->d, c->d);
 }

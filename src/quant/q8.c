@@ -1,6 +1,7 @@
 /* q8.c - Q8_0: 32 columns, one signed byte each; w = d * q. A file may hold -128; encode does not
  * produce it. */
 #include "quant/blocks.h"
+#include "quant/encode.h"
 
 #include <math.h>
 
@@ -27,4 +28,12 @@ void rz_encode_q8_0(const float *in, void *blocks, size_t n)
             b->qs[i] = (int8_t)(v > -127 ? v : -127);
         }
     }
+}
+
+void rz_pack_q8_0(const struct rz_codes *c, void *block)
+{
+    struct rz_block_q8_0 *b = block;
+    rz_store_f16(b->d, c->d);
+    for (int i = 0; i < RZ_BLOCK32; i++)
+        b->qs[i] = (int8_t)(c->code[i] - 127);
 }

@@ -8,15 +8,26 @@
 #ifndef RZ_QUANT_SEARCH_H
 #define RZ_QUANT_SEARCH_H
 
+#include "quant/dtype.h"
 #include "quant/encode.h"
 
-#include <realizar/dtype.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 enum {
     RZ_LANES = 16, /* groups searched at once */
     RZ_MAX_GROUP = 32
+};
+
+/* Where a group's search begins. Without min: a times the scale that just reaches the outermost
+ * column; negative: of the other sign. With min: the ends of the grid are a steps below the largest
+ * column and b above the smallest. */
+struct rz_look {
+    float a, b;
+};
+struct rz_looks {
+    const struct rz_look *at;
+    uint8_t n; /* even; where it is 2, they are not improved; 0: no search */
 };
 
 /* The grid of a type, and where its search looks. */
@@ -28,27 +39,34 @@ struct rz_grid {
     int16_t q_lo, q_hi;         /* of the integers that multiply the scale */
     int16_t scale_lo, scale_hi; /* of the groups' integers; 1, 1: one group, its scale is d */
     int16_t min_hi;             /* likewise; with one group dmin has either sign */
-    /* Candidates for a group. Without min: the inverse scale runs from look_from to look_to times
-     * the one that just reaches the outermost column. With min: each end of the grid runs from
-     * look_from to look_to steps inside the outermost column. Found by trying: wider costs
-     * accuracy where candidates get sparse, narrower where codes get few (measured on normal and
-     * heavy-tailed columns, with and without importance). */
-    float look_from, look_to;
+    /* Where there is no search, the column of largest magnitude becomes this q, or, where it is
+     * positive, this or its negative. */
+    int16_t extreme_q;
+    struct rz_looks plain, weighted; /* without importance, with it */
 };
 
-/* in: [n_blocks] blocks of n_groups * group_len columns; importance the same, or NULL. Fills
- * codes[0 ... n_blocks - 1], n_blocks at most RZ_LANES / n_groups; d and dmin are binary16 values
- * in the input's own units. */
-typedef void rz_search_fn(const struct rz_grid *grid, const float *in, const float *importance,
-                          size_t n_blocks, struct rz_codes *codes);
+extern const struct rz_grid rz_grids[RZ_N_DTYPES];
+
+/* What is searched: n_blocks, at most RZ_LANES / n_groups, blocks of n_groups * group_len columns;
+ * importance the same, or NULL. */
+struct rz_search {
+    const struct rz_grid *grid;
+    const float *in, *importance;
+    size_t n_blocks;
+};
+
+/* Fills codes[0 ... n_blocks - 1], d and dmin being binary16 values in the input's own units, and
+ * adds what the blocks lose. */
+typedef void rz_search_fn(const struct rz_search *job, struct rz_codes *codes,
+                          struct rz_row_loss *loss);
 
 rz_search_fn rz_search_ref, rz_search_avx2, rz_search_avx512;
 
 /* The search for a CPU of these flags (base/cpu.h). */
 rz_search_fn *rz_search_for(unsigned cpu_flags);
 
-/* rz_encode_row by a search of one's own choice; that function's comment says the rest. */
-void rz_encode_row_by(rz_search_fn *search, rz_dtype type, const float *in, const float *importance,
-                      void *blocks, size_t n_cols);
+/* rz_encode_row_measured by a search of one's own choice; that function's comment says the rest. */
+struct rz_row_loss rz_encode_row_by(rz_search_fn *search, rz_dtype type, const float *in,
+                                    const float *importance, void *blocks, size_t n_cols);
 
 #endif

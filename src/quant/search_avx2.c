@@ -2,6 +2,7 @@
 #include "quant/search.h"
 
 #include <immintrin.h>
+#include <math.h>
 
 #define RZ_INLINE static inline __attribute__((always_inline))
 
@@ -42,9 +43,16 @@ RZ_INLINE vflt vf_abs(vflt v)
     return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
 }
 
-RZ_INLINE vflt vf_sqrt(vflt v)
+/* a of no sign, with the sign of b. */
+RZ_INLINE vflt vf_signed(vflt a, vflt b)
 {
-    return _mm256_sqrt_ps(v);
+    return _mm256_or_ps(a, _mm256_and_ps(b, _mm256_set1_ps(-0.0f)));
+}
+
+/* The largest power of two that is no larger than |v|, 0 of 0. */
+RZ_INLINE vflt vf_power(vflt v)
+{
+    return _mm256_and_ps(v, _mm256_set1_ps(INFINITY));
 }
 
 RZ_INLINE vmask vf_less(vflt a, vflt b)
@@ -58,12 +66,17 @@ RZ_INLINE vflt vf_pick(vmask m, vflt a, vflt b)
     return _mm256_blendv_ps(b, a, m);
 }
 
-/* Towards zero. */
-RZ_INLINE void vf_store_int(int32_t *p, vflt v)
+/* Four columns' codes, as bytes of a word. */
+RZ_INLINE void vf_store_codes(uint32_t *p, const vflt code[4])
 {
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_cvttps_epi32(v));
+    __m256i words = _mm256_cvttps_epi32(code[0]);
+    words = _mm256_or_si256(words, _mm256_slli_epi32(_mm256_cvttps_epi32(code[1]), 8));
+    words = _mm256_or_si256(words, _mm256_slli_epi32(_mm256_cvttps_epi32(code[2]), 16));
+    words = _mm256_or_si256(words, _mm256_slli_epi32(_mm256_cvttps_epi32(code[3]), 24));
+    _mm256_storeu_si256((__m256i *)(void *)p, words);
 }
 
+/* Towards zero. */
 RZ_INLINE vflt vf_trunc(vflt v)
 {
     return _mm256_cvtepi32_ps(_mm256_cvttps_epi32(v));
@@ -76,10 +89,42 @@ RZ_INLINE vflt vf_level(vflt v)
     return _mm256_i32gather_ps(rz_iq4_nearest_level, at, 4);
 }
 
+/* Its code. */
+RZ_INLINE vflt vf_level_code(vflt v)
+{
+    int32_t at[VEC_LANES];
+    _mm256_storeu_si256((__m256i *)(void *)at, _mm256_cvttps_epi32(v * 2 + 254));
+    float code[VEC_LANES];
+    for (int i = 0; i < VEC_LANES; i++)
+        code[i] = rz_iq4_nearest[at[i]];
+    return vf_load(code);
+}
+
+/* out[i][k] = in[k][i], rows of these strides. */
+RZ_INLINE void vf_transpose(const float *in, size_t stride, float *out, size_t out_stride)
+{
+    __m256 r[VEC_LANES], t[VEC_LANES];
+    for (size_t i = 0; i < VEC_LANES; i++)
+        r[i] = vf_load(in + i * stride);
+    for (size_t i = 0; i < VEC_LANES; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (size_t i = 0; i < VEC_LANES; i += 4)
+        for (size_t k = 0; k < 2; k++) {
+            __m256 lo = t[i + k], hi = t[i + 2 + k];
+            r[i + 2 * k] = _mm256_shuffle_ps(lo, hi, 0x44);
+            r[i + 2 * k + 1] = _mm256_shuffle_ps(lo, hi, 0xEE);
+        }
+    for (size_t i = 0; i < 4; i++) {
+        vf_store(out + i * out_stride, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        vf_store(out + (i + 4) * out_stride, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+
 #include "quant/search_simd.h"
 
-void rz_search_avx2(const struct rz_grid *grid, const float *in, const float *importance,
-                    size_t n_blocks, struct rz_codes *codes)
+void rz_search_avx2(const struct rz_search *job, struct rz_codes *codes, struct rz_row_loss *loss)
 {
-    search_blocks(grid, in, importance, n_blocks, codes);
+    search_blocks(job, codes, loss);
 }

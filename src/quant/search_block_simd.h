@@ -1,145 +1,157 @@
 /* search_block_simd.h - the scales and mins of whole blocks as the format stores them: integers per
- * group times one or two binary16 numbers per block. All numbers are in the scaled input's units.
- */
+ * group times one or two binary16 numbers per block. All numbers are in the scaled input's units,
+ * and in every lane: what belongs to a block stands in the lanes of all its groups. */
 #ifndef RZ_QUANT_SEARCH_BLOCK_SIMD_H
 #define RZ_QUANT_SEARCH_BLOCK_SIMD_H
 
 #include "quant/search_fit_simd.h"
-#include "quant/search_load_simd.h"
 
-/* d, dmin and cost: by block; scale and min: by lane, integers. */
+/* cost: of the block, without wxx. */
 struct choice {
-    float d[RZ_LANES], dmin[RZ_LANES], cost[RZ_LANES];
-    float scale[RZ_LANES], min[RZ_LANES];
+    struct lanes d, dmin, scale, min, cost;
 };
 
 struct search {
     const struct rz_grid *grid;
-    size_t n_blocks;
+    const struct rz_looks *looks;
     struct batch batch;
-    float a[RZ_LANES], b[RZ_LANES], mean_q[RZ_LANES]; /* the fits of the groups by themselves */
+    struct lanes a, b;         /* the best grids of the groups by themselves */
+    struct lanes wq, wqq, wxq; /* the sums of the codes found last */
     struct choice best;
 };
 
-RZ_INLINE struct groups groups_of(const struct search *s, uint32_t first, enum kind kind)
+/* Sixteen lanes as one vector of the compiler's, for the few operations across lanes. */
+typedef float lanes16 __attribute__((vector_size(64), may_alias));
+
+/* out: the lanes of l, each step lanes away exchanged. */
+RZ_INLINE void exchange(const struct lanes *l, uint32_t step, struct lanes *out)
 {
-    return (struct groups){.x = &s->batch.x[0][first],
-                           .weight = &s->batch.weight[0][first],
-                           .len = s->grid->group_len,
-                           .q_lo = vf_set1(s->grid->q_lo),
-                           .q_hi = vf_set1(s->grid->q_hi),
-                           .kind = kind};
+    const lanes16 *v = (const lanes16 *)l;
+    lanes16 *o = (lanes16 *)out;
+    if (step == 8)
+        *o = __builtin_shufflevector(*v, *v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    else if (step == 4)
+        *o = __builtin_shufflevector(*v, *v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    else if (step == 2)
+        *o = __builtin_shufflevector(*v, *v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    else
+        *o = __builtin_shufflevector(*v, *v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
 }
 
-/* The nearest binary16 number, the largest if there is none. */
-static float round_half(float v, float unit)
+/* The sum of each block's lanes, in all of them: the same bits in each, for a + b is b + a. */
+RZ_INLINE void sum_blocks(struct lanes *l, uint32_t n_groups)
 {
-    float real = rz_limit_f16(v * unit);
-    return rz_f16_to_f32(rz_f32_to_f16(real)) / unit;
+    for (uint32_t step = 8; step > 0; step /= 2) {
+        struct lanes other;
+        if (step >= n_groups)
+            continue;
+        exchange(l, step, &other);
+        for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES)
+            vf_store(l->at + v, vf_load(l->at + v) + vf_load(other.at + v));
+    }
 }
 
-/* Each block's number in all its lanes. */
-static void spread(const struct search *s, const float by_block[RZ_LANES], float lanes[RZ_LANES])
+/* The number of largest magnitude in each block's lanes, in all of them. */
+static void extreme_of_blocks(struct lanes *l, uint32_t n_groups)
 {
-    uint32_t n_groups = s->grid->n_groups;
-    for (uint32_t i = 0; i < RZ_LANES / n_groups; i++)
-        for (uint32_t g = 0; g < n_groups; g++)
-            lanes[i * n_groups + g] = by_block[i];
+    for (uint32_t step = 8; step > 0; step /= 2) {
+        struct lanes other;
+        if (step >= n_groups)
+            continue;
+        exchange(l, step, &other);
+        for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
+            vflt a = vf_load(l->at + v), b = vf_load(other.at + v), x = vf_abs(a), y = vf_abs(b);
+            vflt larger = vf_pick(vf_less(x, y), b, a);
+            /* Of two signs, the positive. */
+            vflt even = vf_max(a, b);
+            larger = vf_pick(vf_less(x, y), larger, vf_pick(vf_less(y, x), larger, even));
+            vf_store(l->at + v, larger);
+        }
+    }
 }
-
-/* d and dmin in every lane, and the lanes to work on. */
-struct lanes {
-    float d[RZ_LANES], dmin[RZ_LANES];
-    uint32_t first;
-};
 
 RZ_INLINE vflt nonzero(vflt v)
 {
-    return vf_pick(vf_less(vf_set1(0), vf_abs(v)), v, vf_set1(INFINITY));
+    return vf_pick(vf_less(vf_zero(), vf_abs(v)), v, vf_set1(INFINITY));
 }
 
-RZ_INLINE vflt clamp_floor(vflt v, float lo, float hi)
+/* lo, hi: integers of at most 8 bits. */
+RZ_INLINE vflt clamp_floor(vflt v, vflt lo, vflt hi)
 {
-    v = vf_min(vf_max(v, vf_set1(lo)), vf_set1(hi));
-    return vf_trunc(v - vf_set1(lo)) + vf_set1(lo);
+    return vf_trunc(vf_min(vf_max(v, lo), hi) - lo) + lo;
 }
 
-/* The integers that may be best for a group: scales around the free fit's; where there are mins,
- * for each of two scales the two mins around the one that answers it. */
-RZ_INLINE void choose_as(const struct search *s, struct choice *c, const struct lanes *l,
-                         enum kind kind)
+/* The integers that cost the codes found last least, of the two scales around the free optimum and
+ * the mins that answer them. */
+RZ_INLINE void choose_integers(const struct search *s, const struct groups *g, struct choice *c)
 {
-    struct groups g = groups_of(s, l->first, kind);
     const struct rz_grid *grid = s->grid;
-    const vflt zero = vf_set1(0), lowest = vf_set1(grid->scale_lo), top = vf_set1(grid->scale_hi);
-    vflt d = vf_load(l->d + l->first), dmin = vf_load(l->dmin + l->first);
-    vflt a = vf_load(s->a + l->first), b = vf_load(s->b + l->first);
-    vflt mean_q = vf_load(s->mean_q + l->first), inv_min = vf_set1(1) / nonzero(dmin);
-    vflt low = clamp_floor(a / nonzero(d), grid->scale_lo, grid->scale_hi);
-    vflt best_scale = zero, best_min = zero, best = vf_set1(INFINITY);
-    for (int k = 0; k < 2 * N_PAIR; k += N_PAIR) {
-        vflt scale[N_PAIR], min[N_PAIR] = {zero, zero}, as[N_PAIR], bs[N_PAIR], cost[N_PAIR];
-        for (int i = 0; i < N_PAIR; i++) {
-            scale[i] = low + vf_set1((float)(kind == AFFINE ? k / 2 : k + i - 1));
-            scale[i] = vf_min(vf_max(scale[i], lowest), top);
-            as[i] = d * scale[i];
-            if (kind == AFFINE) {
-                min[i] = clamp_floor((b + (as[i] - a) * mean_q) * inv_min, 0, grid->min_hi);
-                min[i] = vf_min(min[i] + vf_set1((float)i), vf_set1(grid->min_hi));
-            }
-            bs[i] = dmin * min[i];
-        }
-        measure(&g, as, bs, cost);
-        for (int i = 0; i < N_PAIR; i++) {
-            vmask less = vf_less(cost[i], best);
-            best = vf_pick(less, cost[i], best);
-            best_scale = vf_pick(less, scale[i], best_scale);
-            best_min = vf_pick(less, min[i], best_min);
-        }
+    const struct sums sums = {load(&s->wq, g), load(&s->wqq, g), load(&s->wxq, g)};
+    const vflt lowest = vf_set1(grid->scale_lo), top = vf_set1(grid->scale_hi);
+    const vflt zero = vf_zero(), one = vf_set1(1), top_min = vf_set1(grid->min_hi);
+    vflt d = load(&c->d, g), dmin = load(&c->dmin, g), inv_min = one / nonzero(dmin);
+    vflt low = clamp_floor(load(&s->a, g) / nonzero(d), lowest, top);
+    vflt scale[2] = {low, vf_min(low + one, top)}, min[2] = {zero, zero}, cost[2];
+    for (int k = 0; k < 2; k++) {
+        vflt a = d * scale[k];
+        if (g->form.kind == AFFINE)
+            min[k] = clamp_floor(best_b(g, &sums, a) * inv_min + vf_set1(0.5f), zero, top_min);
+        cost[k] = cost_of(g, &sums, a, dmin * min[k]);
     }
-    vf_store(c->scale + l->first, best_scale);
-    vf_store(c->min + l->first, best_min);
-    vf_store(c->cost + l->first, best);
+    vmask first = vf_less(cost[0], cost[1]);
+    store(&c->scale, g, vf_pick(first, scale[0], scale[1]));
+    store(&c->min, g, vf_pick(first, min[0], min[1]));
+    store(&c->cost, g, vf_pick(first, cost[0], cost[1]));
 }
 
-static void choose_integers(const struct search *s, struct choice *c, const struct lanes *l)
+/* Where c costs less. */
+RZ_INLINE void keep_choice(struct search *s, const struct choice *c)
 {
-    if (s->grid->has_min)
-        choose_as(s, c, l, AFFINE);
-    else if (s->grid->levels)
-        choose_as(s, c, l, LEVELS);
+    struct choice *b = &s->best;
+    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
+        vflt cost = vf_load(b->cost.at + v);
+        vmask less = vf_less(vf_load(c->cost.at + v), cost);
+        vf_store(b->cost.at + v, vf_pick(less, vf_load(c->cost.at + v), cost));
+        vf_store(b->d.at + v, vf_pick(less, vf_load(c->d.at + v), vf_load(b->d.at + v)));
+        vf_store(b->dmin.at + v, vf_pick(less, vf_load(c->dmin.at + v), vf_load(b->dmin.at + v)));
+        vf_store(b->scale.at + v,
+                 vf_pick(less, vf_load(c->scale.at + v), vf_load(b->scale.at + v)));
+        vf_store(b->min.at + v, vf_pick(less, vf_load(c->min.at + v), vf_load(b->min.at + v)));
+    }
+}
+
+/* The best integers for c's d and dmin, which are rounded, judged by the codes found last; kept
+ * where they cost less. */
+RZ_INLINE void try_choice_as(struct search *s, struct choice *c, struct form form)
+{
+    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
+        struct groups g = groups_of(s->grid, &s->batch, form, v);
+        vflt unit = load(&s->batch.unit, &g), inv = load(&s->batch.inv_unit, &g);
+        store(&c->d, &g, round_half(load(&c->d, &g), unit, inv));
+        store(&c->dmin, &g, round_half(load(&c->dmin, &g), unit, inv));
+        choose_integers(s, &g, c);
+    }
+    sum_blocks(&c->cost, s->grid->n_groups);
+    keep_choice(s, c);
+}
+
+/* Not inlined wherever they are called: it takes compilers minutes with sanitizers. */
+static void try_affine(struct search *s, struct choice *c)
+{
+    try_choice_as(s, c, (struct form){AFFINE, false});
+}
+
+static void try_scales(struct search *s, struct choice *c)
+{
+    try_choice_as(s, c, (struct form){SCALE, false});
+}
+
+RZ_INLINE void try_choice(struct search *s, struct choice *c, struct form form)
+{
+    if (form.kind == AFFINE)
+        try_affine(s, c);
     else
-        choose_as(s, c, l, SCALE);
-}
-
-/* The best integers for these d and dmin, which are rounded; kept where they cost less. */
-static void try_pair(struct search *s, const float d[RZ_LANES], const float dmin[RZ_LANES])
-{
-    struct choice c;
-    struct lanes l;
-    uint32_t n_groups = s->grid->n_groups;
-    size_t bytes = n_groups * sizeof(float);
-    for (size_t i = 0; i < s->n_blocks; i++) {
-        c.d[i] = round_half(d[i], s->batch.unit[i]);
-        c.dmin[i] = s->grid->has_min ? round_half(dmin[i], s->batch.unit[i]) : 0;
-    }
-    for (size_t i = s->n_blocks; i < RZ_LANES; i++)
-        c.d[i] = c.dmin[i] = 0;
-    spread(s, c.d, l.d);
-    spread(s, c.dmin, l.dmin);
-    for (l.first = 0; l.first < RZ_LANES; l.first += VEC_LANES)
-        choose_integers(s, &c, &l);
-    sum_blocks(c.cost, n_groups);
-    for (size_t i = 0; i < s->n_blocks; i++) {
-        size_t at = i * n_groups;
-        if (!(c.cost[at] < s->best.cost[i]))
-            continue;
-        s->best.cost[i] = c.cost[at];
-        s->best.d[i] = c.d[i];
-        s->best.dmin[i] = c.dmin[i];
-        memcpy(s->best.scale + at, c.scale + at, bytes);
-        memcpy(s->best.min + at, c.min + at, bytes);
-    }
+        try_scales(s, c);
 }
 
 #endif

@@ -2,198 +2,117 @@
 #ifndef RZ_QUANT_SEARCH_FIT_SIMD_H
 #define RZ_QUANT_SEARCH_FIT_SIMD_H
 
-#include "quant/search_grid_simd.h"
-
-RZ_INLINE vflt total_weight(const struct groups *g)
-{
-    vflt sum = vf_set1(0);
-    for (uint32_t i = 0; i < g->len; i++)
-        sum += vf_load(g->weight + i * RZ_LANES);
-    return sum;
-}
-
-RZ_INLINE vflt divide(vflt a, vflt b)
-{
-    return a / vf_pick(vf_less(vf_set1(0), b), b, vf_set1(1));
-}
-
-/* Moves a grid to the least-squares optimum of its codes; cost becomes the cost with those codes,
- * which rounding again can only lower. */
-RZ_INLINE void move_scale(const struct sums *s, struct fit *f)
-{
-    vflt da = divide(s->wrq, s->wqq);
-    f->cost = s->wrr - da * s->wrq;
-    f->a += da;
-}
-
-/* The same with a min. Where the optimum has a negative b that the grid lacks: that of b = 0. */
-RZ_INLINE void move_affine(const struct sums *s, struct fit *f, vflt sw, bool b_not_negative)
-{
-    vflt zero = vf_set1(0), det = sw * s->wqq - s->wq * s->wq;
-    /* One code for all columns leaves a as it is. */
-    vmask both = vf_less(vf_set1(1e-6f) * sw * s->wqq, det);
-    vflt inv = vf_set1(1) / vf_pick(both, det, vf_set1(1));
-    vflt da = vf_pick(both, (sw * s->wrq - s->wq * s->wr) * inv, zero);
-    vflt db = vf_pick(both, (s->wq * s->wrq - s->wqq * s->wr) * inv, zero - s->wr / sw);
-    if (b_not_negative) {
-        vmask below = vf_less(f->b + db, zero);
-        db = vf_pick(below, zero - f->b, db);
-        da = vf_pick(below, divide(s->wrq + db * s->wq, s->wqq), da);
-    }
-    /* The sum of w (r + db - da q)^2. */
-    f->cost = s->wrr + db * (s->wr + s->wr + db * sw - (da + da) * s->wq) +
-              da * (da * s->wqq - (s->wrq + s->wrq));
-    f->mean_q = s->wq / sw;
-    f->a += da;
-    f->b += db;
-}
+#include "quant/search_sums_simd.h"
 
 enum {
-    N_BEST = 6,    /* of a group's candidates, even, that are improved; the best two once more */
-    N_SCALES = 12, /* candidates of each sign, even */
-    N_ENDS = 4     /* candidates for each end of a grid, even */
+    N_BEST = 2 /* candidates that are improved */
 };
 
-/* Puts f where it belongs among the best so far. */
-RZ_INLINE void keep_best(struct fit best[N_BEST], struct fit f)
-{
-    for (int i = 0; i < N_BEST; i++) {
-        vmask less = vf_less(f.cost, best[i].cost);
-        struct fit old = best[i];
-        best[i].a = vf_pick(less, f.a, old.a);
-        best[i].b = vf_pick(less, f.b, old.b);
-        best[i].cost = vf_pick(less, f.cost, old.cost);
-        best[i].mean_q = vf_pick(less, f.mean_q, old.mean_q);
-        f.a = vf_pick(less, old.a, f.a);
-        f.b = vf_pick(less, old.b, f.b);
-        f.cost = vf_pick(less, old.cost, f.cost);
-        f.mean_q = vf_pick(less, old.mean_q, f.mean_q);
-    }
-}
-
-RZ_INLINE void no_best(struct fit best[N_BEST])
-{
-    for (int i = 0; i < N_BEST; i++)
-        best[i] = (struct fit){vf_set1(0), vf_set1(0), vf_set1(INFINITY), vf_set1(0)};
-}
-
-/* What the candidates of a group are improved with. */
-struct fitting {
-    vflt weight; /* in all */
-    const struct groups *g;
-    bool b_not_negative;
+/* The best grids found, the best first. */
+struct best_fits {
+    struct fit fit[N_BEST];
 };
 
-/* Moves a pair to its optimum for its codes, and keeps what is best. */
-RZ_INLINE void improve(const struct fitting *f, struct fit best[N_BEST], struct fit pair[N_PAIR])
+RZ_INLINE struct best_fits no_fits(void)
 {
-    const vflt a[N_PAIR] = {pair[0].a, pair[1].a}, b[N_PAIR] = {pair[0].b, pair[1].b};
-    struct sums sums[N_PAIR];
-    sum_up(f->g, a, b, sums);
-    for (int i = 0; i < N_PAIR; i++) {
-        if (f->g->kind == AFFINE)
-            move_affine(&sums[i], &pair[i], f->weight, f->b_not_negative);
-        else
-            move_scale(&sums[i], &pair[i]);
-        keep_best(best, pair[i]);
-    }
+    struct fit none = {vf_zero(), vf_zero(), vf_set1(INFINITY), no_sums()};
+    return (struct best_fits){{none, none}};
 }
 
-/* Candidates of one group alone are compared as they are once they have moved: more costly, and it
- * is all that such a type's search does. */
-RZ_INLINE void try_fits(const struct fitting *f, struct fit best[N_BEST], const vflt a[N_PAIR],
-                        const vflt b[N_PAIR])
+/* a, b and cost only: the sums of a candidate are found again when it is improved. */
+RZ_INLINE void keep_best(struct best_fits *best, struct fit f)
 {
-    const vflt zero = vf_set1(0);
-    struct fit pair[N_PAIR] = {{a[0], b[0], zero, zero}, {a[1], b[1], zero, zero}};
-    if (f->g->kind == AFFINE && !f->b_not_negative) {
-        improve(f, best, pair);
-        return;
-    }
-    vflt cost[N_PAIR];
-    measure(f->g, a, b, cost);
-    for (int i = 0; i < N_PAIR; i++) {
-        pair[i].cost = cost[i];
-        keep_best(best, pair[i]);
-    }
-}
-
-RZ_INLINE struct fit improve_best(const struct fitting *f, struct fit candidates[N_BEST])
-{
-    struct fit best[N_BEST];
-    no_best(best);
-    for (int i = 0; i < N_BEST; i += N_PAIR)
-        improve(f, best, candidates + i);
-    struct fit again[N_PAIR] = {best[0], best[1]};
-    improve(f, best, again);
-    return best[0];
+    struct fit *p = best->fit;
+    vmask first = vf_less(f.cost, p[0].cost);
+    vflt a = vf_pick(first, p[0].a, f.a), b = vf_pick(first, p[0].b, f.b);
+    vflt cost = vf_pick(first, p[0].cost, f.cost);
+    p[0].a = vf_pick(first, f.a, p[0].a);
+    p[0].b = vf_pick(first, f.b, p[0].b);
+    p[0].cost = vf_pick(first, f.cost, p[0].cost);
+    vmask second = vf_less(cost, p[1].cost);
+    p[1].a = vf_pick(second, a, p[1].a);
+    p[1].b = vf_pick(second, b, p[1].b);
+    p[1].cost = vf_pick(second, cost, p[1].cost);
 }
 
 RZ_INLINE void find_range(const struct groups *g, vflt *lo, vflt *hi)
 {
-    *lo = *hi = vf_load(g->x);
+    *lo = *hi = load(&g->x[0], g);
     for (uint32_t i = 1; i < g->len; i++) {
-        vflt x = vf_load(g->x + i * RZ_LANES);
+        vflt x = load(&g->x[i], g);
         *lo = vf_min(x, *lo);
         *hi = vf_max(x, *hi);
     }
 }
 
-/* The best a of either sign. */
-RZ_INLINE struct fit fit_scale(const struct groups *g, const struct rz_grid *grid)
-{
-    const vflt zero = vf_set1(0), none[N_PAIR] = {zero, zero};
-    const struct fitting fitting = {.g = g};
+/* The grids that a group's search begins with: the range of its columns. */
+struct range {
     vflt lo, hi;
-    struct fit best[N_BEST];
-    find_range(g, &lo, &hi);
-    lo = vf_min(lo, zero);
-    hi = vf_max(hi, zero);
-    /* The scales of either sign that just reach both ends. */
-    vflt plus = vf_max(hi / g->q_hi, lo / g->q_lo), minus = vf_min(hi / g->q_lo, lo / g->q_hi);
-    no_best(best);
-    for (int i = 0; i < N_SCALES; i++) {
-        float look =
-            grid->look_from + (grid->look_to - grid->look_from) * (float)i / (N_SCALES - 1);
-        const vflt grow = vf_set1(1 / look), a[N_PAIR] = {plus * grow, minus * grow};
-        try_fits(&fitting, best, a, none);
+    vflt step;        /* with a min: of the grid that has both as its ends */
+    vflt plus, minus; /* without: the scales of either sign that just reach both */
+};
+
+RZ_INLINE struct range range_of(const struct groups *g)
+{
+    struct range r;
+    const vflt zero = vf_zero();
+    find_range(g, &r.lo, &r.hi);
+    if (g->b_not_negative || g->form.kind != AFFINE)
+        r.lo = vf_min(r.lo, zero);
+    if (g->form.kind == AFFINE) {
+        r.step = (r.hi - r.lo) / g->q_hi;
+        r.plus = r.minus = zero;
+    } else {
+        r.step = zero;
+        r.hi = vf_max(r.hi, zero);
+        r.plus = vf_max(r.hi / g->q_hi, r.lo / g->q_lo);
+        r.minus = vf_min(r.hi / g->q_lo, r.lo / g->q_hi);
     }
-    return improve_best(&fitting, best);
+    return r;
 }
 
-/* The best a >= 0 and b; b >= 0 unless the block is one group. */
-RZ_INLINE struct fit fit_affine(const struct groups *g, const struct rz_grid *grid)
+RZ_INLINE void look_at(const struct groups *g, const struct range *r, struct rz_look look, vflt *a,
+                       vflt *b)
 {
-    const vflt zero = vf_set1(0);
-    const struct fitting fitting = {
-        .g = g, .weight = total_weight(g), .b_not_negative = grid->n_groups > 1};
-    float steps = grid->q_hi, look_step = (grid->look_to - grid->look_from) / (N_ENDS - 1);
-    vflt lo, hi, a[N_PAIR], b[N_PAIR];
-    struct fit best[N_BEST];
-    find_range(g, &lo, &hi);
-    if (fitting.b_not_negative)
-        lo = vf_min(lo, zero);
-    vflt step = (hi - lo) * vf_set1(1 / steps);
-    no_best(best);
-    for (int i = 0; i < N_ENDS; i++) {
-        float above = grid->look_from + look_step * (float)i;
-        for (int k = 0; k < N_ENDS; k++) {
-            float below = grid->look_from + look_step * (float)k;
-            a[k % N_PAIR] = vf_set1((steps - above - below) / steps) * step;
-            b[k % N_PAIR] = zero - lo - vf_set1(below) * step;
-            if (fitting.b_not_negative)
-                b[k % N_PAIR] = vf_max(b[k % N_PAIR], zero);
-            if (k % N_PAIR == N_PAIR - 1)
-                try_fits(&fitting, best, a, b);
-        }
+    *b = vf_zero();
+    if (g->form.kind == AFFINE) {
+        *a = (vf_set1(1) - vf_set1(look.a + look.b) / g->q_hi) * r->step;
+        *b -= r->lo + vf_set1(look.b) * r->step;
+        if (g->b_not_negative)
+            *b = vf_max(*b, vf_zero());
+    } else {
+        *a = look.a < 0 ? r->minus : r->plus;
+        *a *= vf_set1(fabsf(look.a));
     }
-    /* Equal columns: one code says them all. */
-    struct fit f = improve_best(&fitting, best);
-    vmask ranges = vf_less(lo, hi);
-    f.a = vf_pick(ranges, f.a, zero);
-    f.b = vf_pick(ranges, f.b, zero - lo);
-    f.mean_q = vf_pick(ranges, f.mean_q, zero);
-    return f;
+}
+
+/* The best a, of either sign; with a min a >= 0, and b >= 0 unless the block is one group. Pairs of
+ * looks, and at last, unless there is but one pair, the best two of them once more: one loop, for
+ * what is in it is most of the search's code. */
+RZ_INLINE struct fit fit_group(const struct groups *g, const struct rz_looks *looks)
+{
+    const struct range r = range_of(g);
+    struct best_fits best = no_fits();
+    for (uint32_t i = 0;; i += N_PAIR) {
+        vflt a[N_PAIR] = {best.fit[0].a, best.fit[1].a}, b[N_PAIR] = {best.fit[0].b, best.fit[1].b};
+        for (uint32_t k = 0; k < N_PAIR && i < looks->n; k++)
+            look_at(g, &r, looks->at[i + k], &a[k], &b[k]);
+        struct sums sums[N_PAIR];
+        sum_pair(g, a, b, sums);
+        struct fit f0 = optimum(g, &sums[0], a[0]), f1 = optimum(g, &sums[1], a[1]);
+        if (i >= looks->n || looks->n == N_PAIR) {
+            best.fit[0] = better(f1, f0);
+            break;
+        }
+        keep_best(&best, f0);
+        keep_best(&best, f1);
+    }
+    if (g->form.kind == AFFINE) { /* equal columns: one code says them all */
+        vmask some = vf_less(r.lo, r.hi);
+        best.fit[0].a = vf_pick(some, best.fit[0].a, vf_zero());
+        best.fit[0].b = vf_pick(some, best.fit[0].b, vf_zero() - r.lo);
+    }
+    return best.fit[0];
 }
 
 #endif

@@ -56,18 +56,28 @@ RZ_INLINE vflt vf_abs(vflt v)
     return (vflt)((vmask)v & 0x7FFFFFFF);
 }
 
-RZ_INLINE vflt vf_sqrt(vflt v)
+/* a of no sign, with the sign of b. */
+RZ_INLINE vflt vf_signed(vflt a, vflt b)
 {
-    return (vflt){sqrtf(v[0]), sqrtf(v[1]), sqrtf(v[2]), sqrtf(v[3])};
+    return (vflt)((vmask)a | ((vmask)b & INT32_MIN));
+}
+
+/* The largest power of two that is no larger than |v|, 0 of 0. */
+RZ_INLINE vflt vf_power(vflt v)
+{
+    return (vflt)((vmask)v & 0x7F800000);
+}
+
+/* Four columns' codes, as bytes of a word. */
+RZ_INLINE void vf_store_codes(uint32_t *p, const vflt code[4])
+{
+    vmask words = {0};
+    for (int k = 0; k < 4; k++)
+        words |= __builtin_convertvector(code[k], vmask) << (8 * k);
+    memcpy(p, &words, sizeof words);
 }
 
 /* Towards zero. */
-RZ_INLINE void vf_store_int(int32_t *p, vflt v)
-{
-    vmask i = __builtin_convertvector(v, vmask);
-    memcpy(p, &i, sizeof i);
-}
-
 RZ_INLINE vflt vf_trunc(vflt v)
 {
     return __builtin_convertvector(__builtin_convertvector(v, vmask), vflt);
@@ -81,10 +91,25 @@ RZ_INLINE vflt vf_level(vflt v)
     return (vflt){levels[at[0]], levels[at[1]], levels[at[2]], levels[at[3]]};
 }
 
+/* Its code. */
+RZ_INLINE vflt vf_level_code(vflt v)
+{
+    vmask at = __builtin_convertvector(v * 2 + 254, vmask);
+    const uint8_t *codes = rz_iq4_nearest;
+    return (vflt){codes[at[0]], codes[at[1]], codes[at[2]], codes[at[3]]};
+}
+
+/* out[i][k] = in[k][i]; rows of stride, RZ_LANES floats. */
+RZ_INLINE void vf_transpose(const float *in, size_t stride, float *out, size_t out_stride)
+{
+    for (size_t i = 0; i < VEC_LANES; i++)
+        for (size_t k = 0; k < VEC_LANES; k++)
+            out[i * out_stride + k] = in[k * stride + i];
+}
+
 #include "quant/search_simd.h"
 
-void rz_search_ref(const struct rz_grid *grid, const float *in, const float *importance,
-                   size_t n_blocks, struct rz_codes *codes)
+void rz_search_ref(const struct rz_search *job, struct rz_codes *codes, struct rz_row_loss *loss)
 {
-    search_blocks(grid, in, importance, n_blocks, codes);
+    search_blocks(job, codes, loss);
 }

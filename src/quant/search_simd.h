@@ -6,109 +6,181 @@
 #include "quant/search_fit_simd.h"
 #include "quant/search_load_simd.h"
 #include "quant/search_refine_simd.h"
+#include "quant/search_round_simd.h"
 
-enum {
-    N_NEAR = 4 /* binary16 numbers around a fit, the nearest twice */
-};
-
-struct near_halves {
-    float a[N_NEAR][RZ_LANES], b[N_NEAR][RZ_LANES], cost[N_NEAR][RZ_LANES];
-};
-
-static void list_halves(const struct search *s, struct near_halves *n)
+/* Differences of near numbers cost bits: one group with a min is measured from its smallest. */
+RZ_INLINE void shift_columns(struct batch *batch, const struct rz_grid *grid, uint32_t v)
 {
-    for (size_t i = 0; i < RZ_LANES; i++) {
-        float unit = s->batch.unit[i];
-        rz_f16 near = rz_f32_to_f16(rz_limit_f16(s->a[i] * unit));
-        for (size_t k = 0; k < N_NEAR; k++) {
-            /* +1, 0, -1, 0; below zero and beyond the largest there is no neighbour. */
-            rz_f16 h = (rz_f16)(near + (k == 0) - (k == 2));
-            h = (h & 0x7FFF) > 0x7BFF ? near : h;
-            n->a[k][i] = rz_f16_to_f32(h) / unit;
-            n->b[k][i] = 0;
-            if (s->grid->has_min)
-                n->b[k][i] = round_half(s->b[i] + (n->a[k][i] - s->a[i]) * s->mean_q[i], unit);
+    vflt lo = vf_load(batch->x[0].at + v);
+    for (uint32_t i = 1; i < grid->group_len; i++)
+        lo = vf_min(vf_load(batch->x[i].at + v), lo);
+    for (uint32_t i = 0; i < grid->group_len; i++)
+        vf_store(batch->x[i].at + v, vf_load(batch->x[i].at + v) - lo);
+    vf_store(batch->shift.at + v, lo);
+}
+
+RZ_INLINE void sum_columns(struct batch *batch, const struct rz_grid *grid, bool weighted,
+                           uint32_t v)
+{
+    vflt w = vf_zero(), wx = w;
+    for (uint32_t i = 0; i < grid->group_len; i++) {
+        vflt x = vf_load(batch->x[i].at + v);
+        if (weighted) {
+            vflt weight = vf_load(batch->weight[i].at + v);
+            w += weight;
+            x *= weight;
         }
+        wx += x;
     }
+    if (!weighted)
+        w = vf_set1(grid->group_len);
+    vf_store(batch->w.at + v, w);
+    vf_store(batch->wx.at + v, wx);
 }
 
-RZ_INLINE void measure_halves(const struct search *s, struct near_halves *n, uint32_t v,
-                              enum kind kind)
+RZ_INLINE void sum_squares(const struct batch *batch, uint32_t len, struct lanes *squares)
 {
-    struct groups g = groups_of(s, v, kind);
-    for (size_t k = 0; k < N_NEAR; k += N_PAIR) {
-        const vflt a[N_PAIR] = {vf_load(n->a[k] + v), vf_load(n->a[k + 1] + v)};
-        const vflt b[N_PAIR] = {vf_load(n->b[k] + v), vf_load(n->b[k + 1] + v)};
-        vflt cost[N_PAIR];
-        measure(&g, a, b, cost);
-        vf_store(n->cost[k] + v, cost[0]);
-        vf_store(n->cost[k + 1] + v, cost[1]);
-    }
-}
-
-/* One group to a block: its fit, rounded to binary16. The neighbours of a count where a is
- * subnormal. */
-RZ_INLINE void search_simple(struct search *s, enum kind kind)
-{
-    struct near_halves n;
-    list_halves(s, &n);
-    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES)
-        measure_halves(s, &n, v, kind);
-    for (size_t i = 0; i < RZ_LANES; i++) {
-        size_t k = n.cost[0][i] < n.cost[1][i] ? 0 : 1;
-        k = n.cost[2][i] < n.cost[k][i] ? 2 : k;
-        s->best.d[i] = n.a[k][i];
-        s->best.dmin[i] = n.b[k][i];
-        s->best.scale[i] = s->best.min[i] = 1;
-    }
-}
-
-RZ_INLINE void search_as(struct search *s, int32_t code[][RZ_LANES], enum kind kind)
-{
-    struct lanes l;
     for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
-        struct groups g = groups_of(s, v, kind);
-        struct fit f = kind == AFFINE ? fit_affine(&g, s->grid) : fit_scale(&g, s->grid);
-        vf_store(s->a + v, f.a);
-        vf_store(s->b + v, f.b);
-        vf_store(s->mean_q + v, f.mean_q);
-    }
-    if (s->grid->n_groups == 1)
-        search_simple(s, kind);
-    else
-        search_integers(s);
-    spread(s, s->best.d, l.d);
-    spread(s, s->best.dmin, l.dmin);
-    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
-        struct groups g = groups_of(s, v, kind);
-        store_codes(&g, vf_load(l.d + v) * vf_load(s->best.scale + v),
-                    vf_load(l.dmin + v) * vf_load(s->best.min + v), &code[0][v]);
+        vflt sum = vf_zero();
+        for (uint32_t i = 0; i < len; i++) {
+            vflt x = vf_load(batch->x[i].at + v);
+            sum += x * x;
+        }
+        vf_store(squares->at + v, sum);
     }
 }
 
-static void search_blocks(const struct rz_grid *grid, const float *in, const float *importance,
-                          size_t n_blocks, struct rz_codes *codes)
+RZ_INLINE void fit_groups(struct search *s, struct form form)
 {
+    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
+        sum_columns(&s->batch, s->grid, form.weighted, v);
+        struct groups g = groups_of(s->grid, &s->batch, form, v);
+        struct fit f = fit_group(&g, s->looks);
+        store(&s->a, &g, f.a);
+        store(&s->b, &g, f.b);
+        store(&s->wq, &g, f.sums.wq);
+        store(&s->wqq, &g, f.sums.wqq);
+        store(&s->wxq, &g, f.sums.wxq);
+    }
+}
+
+/* One group to a block: its fit, rounded to binary16; or the smallest scale, or none, where that is
+ * better than its rounding. */
+RZ_INLINE void round_fit(struct search *s, const struct groups *g)
+{
+    const struct sums sums = {load(&s->wq, g), load(&s->wqq, g), load(&s->wxq, g)};
+    vflt unit = load(&s->batch.unit, g), inv = load(&s->batch.inv_unit, g);
+    vflt shift = g->form.kind == AFFINE ? load(&s->batch.shift, g) : vf_zero();
+    vflt a = load(&s->a, g), zero = vf_zero(), least = inv * vf_set1(0x1p-24f), best_a, best_cost;
+    const vflt as[] = {round_half(a, unit, inv), vf_pick(vf_less(a, zero), zero - least, least)};
+    vflt bs[2];
+    for (int k = 0; k < 2; k++) {
+        bs[k] = zero;
+        if (g->form.kind == AFFINE)
+            bs[k] = round_half(best_b(g, &sums, as[k]) - shift, unit, inv);
+    }
+    best_a = as[0];
+    best_cost = cost_of(g, &sums, as[0], bs[0] + shift);
+    vmask less = vf_less(cost_of(g, &sums, as[1], bs[1] + shift), best_cost);
+    store(&s->best.d, g, vf_pick(less, as[1], best_a));
+    store(&s->best.dmin, g, vf_pick(less, bs[1], bs[0]));
+    store(&s->best.scale, g, vf_set1(1));
+    store(&s->best.min, g, vf_set1(1));
+}
+
+RZ_INLINE void search_as(struct search *s, const struct rz_search *job, struct form form,
+                         struct code_words *code, struct rz_row_loss *loss)
+{
+    struct losses losses;
+    bool simple = s->grid->n_groups == 1;
+    bool finite = load_batch(&s->batch, s->grid, job->in, job->importance, job->n_blocks);
+    sum_squares(&s->batch, s->grid->group_len, &losses.squares);
+    for (uint32_t v = 0; simple && form.kind == AFFINE && v < RZ_LANES; v += VEC_LANES)
+        shift_columns(&s->batch, s->grid, v);
+    fit_groups(s, form);
+    if (!simple)
+        search_integers(s, form);
+    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
+        struct groups g = groups_of(s->grid, &s->batch, form, v);
+        if (simple)
+            round_fit(s, &g);
+        vflt b = load(&s->best.dmin, &g) * load(&s->best.min, &g);
+        if (simple && form.kind == AFFINE)
+            b += load(&s->batch.shift, &g);
+        store_codes(&g, load(&s->best.d, &g) * load(&s->best.scale, &g), b, code, &losses);
+    }
+    add_losses(&losses, &s->batch.unit, loss);
+    loss->finite = loss->finite && finite;
+}
+
+typedef void search_fn(struct search *s, const struct rz_search *job, struct code_words *code,
+                       struct rz_row_loss *loss);
+
+/* A function for each form, for the compiler's sake: as one they would take minutes with
+ * sanitizers.
+ */
+static void search_scale(struct search *s, const struct rz_search *job, struct code_words *code,
+                         struct rz_row_loss *loss)
+{
+    search_as(s, job, (struct form){SCALE, false}, code, loss);
+}
+
+static void search_scale_weighted(struct search *s, const struct rz_search *job,
+                                  struct code_words *code, struct rz_row_loss *loss)
+{
+    search_as(s, job, (struct form){SCALE, true}, code, loss);
+}
+
+static void search_levels(struct search *s, const struct rz_search *job, struct code_words *code,
+                          struct rz_row_loss *loss)
+{
+    search_as(s, job, (struct form){LEVELS, false}, code, loss);
+}
+
+static void search_levels_weighted(struct search *s, const struct rz_search *job,
+                                   struct code_words *code, struct rz_row_loss *loss)
+{
+    search_as(s, job, (struct form){LEVELS, true}, code, loss);
+}
+
+static void search_affine(struct search *s, const struct rz_search *job, struct code_words *code,
+                          struct rz_row_loss *loss)
+{
+    search_as(s, job, (struct form){AFFINE, false}, code, loss);
+}
+
+static void search_affine_weighted(struct search *s, const struct rz_search *job,
+                                   struct code_words *code, struct rz_row_loss *loss)
+{
+    search_as(s, job, (struct form){AFFINE, true}, code, loss);
+}
+
+static void search_blocks(const struct rz_search *job, struct rz_codes *codes,
+                          struct rz_row_loss *loss)
+{
+    static search_fn *const searches[][2] = {[SCALE] = {search_scale, search_scale_weighted},
+                                             [LEVELS] = {search_levels, search_levels_weighted},
+                                             [AFFINE] = {search_affine, search_affine_weighted}};
     struct search s;
-    int32_t code[RZ_MAX_GROUP][RZ_LANES] = {{0}};
+    struct code_words code;
+    const struct rz_grid *grid = job->grid;
     s.grid = grid;
-    s.n_blocks = n_blocks;
-    memset(&s.best, 0, sizeof s.best);
-    load_batch(&s.batch, grid, in, importance, n_blocks);
-    if (grid->has_min)
-        search_as(&s, code, AFFINE);
-    else if (grid->levels)
-        search_as(&s, code, LEVELS);
-    else
-        search_as(&s, code, SCALE);
-    for (size_t i = 0; i < n_blocks; i++) {
-        codes[i].d = s.best.d[i] * s.batch.unit[i];
-        codes[i].dmin = s.best.dmin[i] * s.batch.unit[i];
+    s.looks = job->importance ? &grid->weighted : &grid->plain;
+    if (s.looks->n == 0) {
+        round_blocks(job, codes, loss);
+        return;
+    }
+    enum kind kind = grid->has_min ? AFFINE : grid->levels ? LEVELS : SCALE;
+    searches[kind][job->importance != NULL](&s, job, &code, loss);
+    for (size_t i = 0; i < job->n_blocks; i++) {
+        size_t first = i * grid->n_groups;
+        codes[i].d = s.best.d.at[first] * s.batch.unit.at[first];
+        codes[i].dmin = s.best.dmin.at[first] * s.batch.unit.at[first];
         for (size_t g = 0; g < grid->n_groups; g++) {
-            codes[i].scale[g] = (int16_t)s.best.scale[i * grid->n_groups + g];
-            codes[i].min[g] = (uint8_t)s.best.min[i * grid->n_groups + g];
+            codes[i].scale[g] = (int16_t)s.best.scale.at[first + g];
+            codes[i].min[g] = (uint8_t)s.best.min.at[first + g];
         }
-        from_lanes(code, grid, i * grid->n_groups, codes[i].code);
+        from_lanes(&code, grid, first, codes[i].code);
     }
 }
 
