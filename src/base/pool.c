@@ -7,6 +7,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,10 +15,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* About 20 to 50 us of PAUSE: longer than the gap between two operations of a step, short enough
- * that an idle chat does not burn a core. Not spun at all with more threads than CPUs. */
+/* About 20 to 50 us of PAUSE: longer than the gap between two operations of a step. Then about half
+ * a millisecond in which others may have the CPU: longer than the gap between two steps, which then
+ * need not begin with waking threads, short enough that an idle chat does not burn a core. Neither
+ * with more threads than CPUs. */
 enum {
-    SPIN_ROUNDS = 2000
+    SPIN_ROUNDS = 2000,
+    YIELD_ROUNDS = 1000
 };
 
 struct worker {
@@ -34,8 +38,8 @@ struct rz_pool {
     void *ctx;
     bool stop;
     unsigned n_threads;
-    unsigned n_started; /* workers whose thread exists */
-    unsigned spin_rounds;
+    unsigned n_started;      /* workers whose thread exists */
+    unsigned n_rounds;       /* of waiting awake */
     struct worker workers[]; /* n_threads - 1 */
 };
 
@@ -52,11 +56,14 @@ static void futex_wake(_Atomic uint32_t *word, int n)
 /* Waits until *word differs from value; returns what it became. */
 static uint32_t wait_change(struct rz_pool *pool, _Atomic uint32_t *word, uint32_t value)
 {
-    for (unsigned i = 0; i < pool->spin_rounds; i++) {
+    for (unsigned i = 0; i < pool->n_rounds; i++) {
         uint32_t now = atomic_load_explicit(word, memory_order_acquire);
         if (now != value)
             return now;
-        __builtin_ia32_pause();
+        if (i < SPIN_ROUNDS)
+            __builtin_ia32_pause();
+        else
+            sched_yield();
     }
     for (;;) {
         /* Sequentially consistent: either the changer sees this sleeper, or the kernel sees the
@@ -109,7 +116,7 @@ rz_status rz_pool_new(struct rz_pool **out, unsigned n_threads, rz_error *err)
     memset(pool, 0, bytes);
     pool->n_threads = n_threads;
     long n_online = sysconf(_SC_NPROCESSORS_ONLN);
-    pool->spin_rounds = n_online >= (long)n_threads ? SPIN_ROUNDS : 0;
+    pool->n_rounds = n_online >= (long)n_threads ? SPIN_ROUNDS + YIELD_ROUNDS : 0;
     for (unsigned i = 0; i + 1 < n_threads; i++) {
         struct worker *w = &pool->workers[i];
         *w = (struct worker){.pool = pool, .index = i + 1};

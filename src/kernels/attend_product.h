@@ -9,40 +9,12 @@
 #ifndef RZ_KERNELS_ATTEND_PRODUCT_H
 #define RZ_KERNELS_ATTEND_PRODUCT_H
 
-#include "kernels/levels.h"
+#include "kernels/attend_reader.h"
 
 /* Rows whose sums fit the registers beside two vectors of B. */
 enum {
     ATTEND_ROWS = LANES == 16 ? 12 : 6
 };
-
-/* LANES consecutive elements of a kv type as floats. */
-typedef vflt load_kv_fn(const void *p);
-
-struct kv_reader {
-    uint32_t elem; /* bytes */
-    load_kv_fn *load;
-    bool scaled; /* RZ_KV_Q8_0 */
-};
-
-RZ_INLINE vflt load_kv_f32(const void *p)
-{
-    return vf_load((const float *)p);
-}
-
-RZ_INLINE vflt load_kv_f16(const void *p)
-{
-    return vf_load_f16(p);
-}
-
-RZ_INLINE vflt load_kv_i8(const void *p)
-{
-    return vf_load_i8((const int8_t *)p);
-}
-
-static const struct kv_reader reader_f32 = {4, load_kv_f32, false};
-static const struct kv_reader reader_f16 = {2, load_kv_f16, false};
-static const struct kv_reader reader_q8_0 = {1, load_kv_i8, true};
 
 struct product {
     const float *a;       /* [rows][RZ_ATTEND_STRIDE] */

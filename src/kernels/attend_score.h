@@ -129,25 +129,12 @@ RZ_INLINE float row_max(float *s, uint32_t lo, uint32_t hi)
     return vf_hmax(vf_max(max[0], max[1]));
 }
 
-/* Scores to probabilities relative to their maximum: all maxima first, so that the exponentials of
- * a row need not wait for its own. */
-RZ_INLINE void softmax_rows(const struct rz_attend_args *a, uint32_t first, uint32_t n)
+/* All before any exponential, so that those of a row need not wait for its own. */
+RZ_INLINE void find_maxima(const struct rz_attend_args *a, uint32_t first, uint32_t n)
 {
     for (uint32_t i = first; i < first + n; i++) {
         float *s = a->scores + (size_t)i * RZ_ATTEND_STRIDE;
         a->out.max[i] = a->lo[i] < a->hi[i] ? row_max(s, a->lo[i], a->hi[i]) : -INFINITY;
-    }
-    for (uint32_t i = first; i < first + n; i++) {
-        float *s = a->scores + (size_t)i * RZ_ATTEND_STRIDE;
-        const uint32_t hi = a->lo[i] < a->hi[i] ? a->hi[i] : 0;
-        const vflt max = vf_set1(a->out.max[i]);
-        vflt sum = vf_set1(0);
-        for (uint32_t j = a->lo[i] / LANES * LANES; j < hi; j += LANES) {
-            vflt p = vf_exp2_down(vf_sub(vf_load(s + j), max));
-            vf_store(s + j, p);
-            sum = vf_add(sum, p);
-        }
-        a->out.sum[i] = vf_sum(sum);
     }
 }
 

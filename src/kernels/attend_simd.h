@@ -9,6 +9,31 @@
 
 #include "kernels/attend_score.h"
 
+RZ_INLINE vflt load_kv_i8(const void *p)
+{
+    return vf_load_i8((const int8_t *)p);
+}
+
+static const struct kv_reader reader_q8_0 = {1, load_kv_i8, true};
+
+/* Scores to probabilities relative to their maximum. */
+RZ_INLINE void softmax_rows(const struct rz_attend_args *a, uint32_t first, uint32_t n)
+{
+    find_maxima(a, first, n);
+    for (uint32_t i = first; i < first + n; i++) {
+        float *s = a->scores + (size_t)i * RZ_ATTEND_STRIDE;
+        const uint32_t hi = a->lo[i] < a->hi[i] ? a->hi[i] : 0;
+        const vflt max = vf_set1(a->out.max[i]);
+        vflt sum = vf_set1(0);
+        for (uint32_t j = a->lo[i] / LANES * LANES; j < hi; j += LANES) {
+            vflt p = vf_exp2_down(vf_sub(vf_load(s + j), max));
+            vf_store(s + j, p);
+            sum = vf_add(sum, p);
+        }
+        a->out.sum[i] = vf_sum(sum);
+    }
+}
+
 /* Probabilities of n rows times the scales of V's group from d on, position by position: then the
  * codes need none. */
 RZ_INLINE void scale_rows(const struct rz_attend_args *a, const struct rows *s, uint32_t d,

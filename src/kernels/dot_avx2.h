@@ -7,7 +7,8 @@
 #include "kernels/vec_avx2.h"
 
 enum {
-    DOT_TOKENS = 4 /* rows of x whose dots are taken step by step */
+    DOT_TOKENS = 4, /* rows of x whose dots are taken step by step, at most */
+    DOT_STEP = 4    /* of more rows than that */
 };
 
 /* Sums of two products, 16 bits each. */

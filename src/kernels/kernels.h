@@ -16,7 +16,9 @@
 /* Activations are quantized in blocks of this many columns, one f32 scale each. Row lengths of
  * quantized matrices are multiples of 32. */
 enum {
-    RZ_ACT_BLOCK = 32
+    RZ_ACT_BLOCK = 32,
+    RZ_ACT_MAX = 127,      /* |q| */
+    RZ_ACT_MAX_PAIRS = 120 /* where a code of 4 bits is added to q (mul_pairs_avx512.h) */
 };
 
 /* What 32 quantized columns of a row of activations need beside q, in the form in which products
@@ -55,7 +57,7 @@ struct rz_act {
     uint32_t n_rows, n_cols;
     const float *f32; /* [n_rows][f32_stride] */
     size_t f32_stride;
-    const int8_t *q; /* in -127 ... 127, 64-byte aligned */
+    const int8_t *q; /* at most rz_kernels.max_q[dtype] in magnitude, 64-byte aligned */
     const struct rz_act_block *block;
     uint32_t tile_rows; /* rz_kernels.tile_rows */
     /* [n_rows / 16][n_cols / 32] tiles of [16][32], both numbers rounded up, zeros where x ends,
@@ -155,13 +157,15 @@ struct rz_kernels {
     void (*bf16_tiles)(const float *x, size_t x_stride, uint32_t n_rows, uint32_t n_cols,
                        uint16_t *tiles);
     bool quantized[RZ_N_DTYPES]; /* matmul reads x->q and x->block rather than x->f32 */
+    uint8_t max_q[RZ_N_DTYPES];  /* the same at every level, so that results are */
     uint32_t tile_rows;          /* of rz_act */
     /* One row, to blocks that are step apart (1: one after the other), n columns (a multiple of
-     * 32): scale = max|x| / 127 per block, q = x * (127 / max|x|) rounded to nearest even; the same
-     * bits at every level. A block whose max|x| is below 2^-119 counts as zeros (scale 0, q 0). NaN
-     * or infinity in x gives a NaN scale, so that it reaches the logits and is reported there. */
-    void (*quantize)(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block,
-                     uint32_t step);
+     * 32): scale = max|x| / max_q per block, q = x * (max_q / max|x|) rounded to nearest even; the
+     * same bits at every level. A block whose max|x| is below 2^-119 counts as zeros (scale 0, q
+     * 0). NaN or infinity in x gives a NaN scale, so that it reaches the logits and is reported
+     * there. */
+    void (*quantize)(const float *x, uint32_t n, uint8_t max_q, int8_t *q,
+                     struct rz_act_block *block, uint32_t step);
     rz_attend_fn *attend[RZ_N_KV_TYPES];
     /* Adds a chunk's result to that of the chunks before it, n rows; a row of to without positions
      * becomes the chunk's, bit for bit. */

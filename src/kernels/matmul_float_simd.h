@@ -109,7 +109,7 @@ RZ_INLINE void float_strip(const struct float_args *a, int n, load_pair_fn *load
     for (uint32_t c = 0; c < a->n_cols;) {
         const uint32_t end = a->n_cols - c < FLOAT_RUN ? a->n_cols : c + FLOAT_RUN;
         float_zero(run, n);
-        ask_ahead(a->strip + (size_t)c * a->col_bytes, FLOAT_RUN * a->col_bytes);
+        ask_ahead(a->strip + (size_t)c * a->col_bytes, FLOAT_RUN * a->col_bytes, n == 1);
         for (; c + 2 <= end; c += 2)
             float_pair(run, n, a, c, true, load);
         if (c < end)

@@ -173,5 +173,6 @@ void rz_kernels_matmul_ref(struct rz_kernels *k)
     for (int i = 0; i < RZ_N_DTYPES; i++) {
         k->matmul[i] = slots[i];
         k->quantized[i] = rz_dtype_info((rz_dtype)i)->unpack != NULL;
+        k->max_q[i] = i == RZ_Q4_K ? RZ_ACT_MAX_PAIRS : RZ_ACT_MAX;
     }
 }

@@ -111,6 +111,7 @@ RZ_INLINE void mul_halves(const struct mul_args *a, int n, const struct format *
     vflt y[HALVES][MAX_TOKENS];
     struct factors factors[HALVES];
     const uint8_t *tile = a->strip;
+    const int step = n > DOT_TOKENS ? DOT_STEP : n;
     RZ_UNROLL
     for (int h = begin; h < end; h++) {
         RZ_UNROLL
@@ -119,22 +120,22 @@ RZ_INLINE void mul_halves(const struct mul_args *a, int n, const struct format *
     }
     for (uint32_t b = 0; b < a->n_blocks; tile += f->tile_bytes) {
         if (f->block_len == 32 && begin == 0)
-            ask_ahead(tile, f->tile_bytes);
+            ask_ahead(tile, f->tile_bytes, n == 1);
         RZ_UNROLL
         for (int h = begin; h < end; h++)
             f->factors(tile, h, &factors[h]);
         for (uint32_t i = 0; i < f->block_len / 32; i++, b++) {
             const int8_t *q = a->q + (size_t)b * n * RZ_ACT_BLOCK;
             if (f->block_len > 32 && begin == 0)
-                ask_ahead(tile + i * (f->tile_bytes / 8), f->tile_bytes / 8);
+                ask_ahead(tile + i * (f->tile_bytes / 8), f->tile_bytes / 8, n == 1);
             RZ_UNROLL
             for (int h = begin; h < end; h++) {
                 vint code[8];
                 f->codes(tile + f->codes_at + i * f->codes_bytes, h, code);
                 RZ_UNROLL
-                for (int t = 0; t < n; t += DOT_TOKENS) {
+                for (int t = 0; t < n; t += step) {
                     const struct x_block x = {q + t * RZ_ACT_BLOCK, a->block + (size_t)b * n + t,
-                                              n - t < DOT_TOKENS ? n - t : DOT_TOKENS};
+                                              step};
                     mul_block(y[h] + t, code, &factors[h], i, x, f->kind);
                 }
             }

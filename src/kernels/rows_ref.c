@@ -6,11 +6,11 @@
 #include <float.h>
 #include <math.h>
 
-/* 127 / amax overflows for amax below 3.7e-37; such a block counts as zeros. FLT_MIN * 128 is the
+/* max_q / amax overflows for amax below 3.7e-37; such a block counts as zeros. FLT_MIN * 128 is the
  * smallest amax whose scale is a normal number. */
 static const float tiny_amax = FLT_MIN * 128;
 
-static void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
+static void quantize_block(const float *x, float max_q, int8_t *q, struct rz_act_block *b)
 {
     int32_t sum[2] = {0, 0};
     float amax = 0, nan = 0;
@@ -20,20 +20,20 @@ static void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
         amax = a > amax ? a : amax;
     }
     bool zero = !(amax >= tiny_amax) || nan != 0;
-    float inv = zero ? 0 : 127 / amax;
+    float inv = zero ? 0 : max_q / amax;
     for (int i = 0; i < RZ_ACT_BLOCK; i++) {
         q[i] = zero ? 0 : (int8_t)nearbyintf(x[i] * inv);
         sum[i / 16] += q[i];
     }
-    rz_act_block_set(b, zero ? nan : amax / 127, sum[0], sum[1]);
+    rz_act_block_set(b, zero ? nan : amax / max_q, sum[0], sum[1]);
 }
 
-static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block,
-                     uint32_t step)
+static void quantize(const float *x, uint32_t n, uint8_t max_q, int8_t *q,
+                     struct rz_act_block *block, uint32_t step)
 {
     for (uint32_t b = 0; b < n / RZ_ACT_BLOCK; b++) {
         const size_t at = (size_t)b * step;
-        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, q + at * RZ_ACT_BLOCK, block + at);
+        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, max_q, q + at * RZ_ACT_BLOCK, block + at);
     }
 }
 

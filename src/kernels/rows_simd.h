@@ -12,53 +12,47 @@
 #include <math.h>
 
 enum {
-    BLOCK_VECS = RZ_ACT_BLOCK / LANES,
-    SUM_VECS = BLOCK_VECS / 2
+    BLOCK_VECS = RZ_ACT_BLOCK / LANES
 };
+
+_Static_assert(sizeof(struct rz_act_block) == 32 && offsetof(struct rz_act_block, neg_sum) == 16,
+               "vi_store_factors");
 
 static const float tiny_amax = FLT_MIN * 128; /* as in rows_ref.c */
 
-RZ_INLINE void quantize_block(const float *x, int8_t *q, struct rz_act_block *b)
+RZ_INLINE void quantize_block(const float *x, float max_q, int8_t *q, struct rz_act_block *b)
 {
-    vflt v[BLOCK_VECS], amax_v = vf_set1(0), nan_v = vf_set1(0);
+    vflt v[BLOCK_VECS];
+    vint n[BLOCK_VECS], most[2] = {vi_set1(0), vi_set1(0)};
     RZ_UNROLL
     for (int i = 0; i < BLOCK_VECS; i++) {
         v[i] = vf_load(x + i * LANES);
-        amax_v = vf_max(vf_abs(v[i]), amax_v);
-        nan_v = vf_fma(v[i], vf_set1(0), nan_v);
+        most[i % 2] = vi_max_u(most[i % 2], vf_bits(vf_abs(v[i])));
     }
-    float amax = vf_hmax(amax_v), nan = vf_sum(nan_v);
-    if (!(amax >= tiny_amax) || nan != 0) {
+    /* As integers infinity and NaN are larger than all numbers. */
+    const uint32_t bits = vi_hmax_u(most[0], most[1]);
+    const float amax = rz_bits_f32(bits);
+    if (!(amax >= tiny_amax && amax <= FLT_MAX)) {
         memset(q, 0, RZ_ACT_BLOCK);
-        rz_act_block_set(b, nan, 0, 0);
+        rz_act_block_set(b, bits > rz_f32_bits(FLT_MAX) ? NAN : 0, 0, 0);
         return;
     }
-    const vflt inv = vf_set1(127 / amax);
-    vint n[BLOCK_VECS];
+    const vflt inv = vf_set1(max_q / amax);
     RZ_UNROLL
     for (int i = 0; i < BLOCK_VECS; i++)
         n[i] = vf_to_int(vf_mul(v[i], inv));
     RZ_UNROLL
     for (int i = 0; i < BLOCK_VECS; i += 2)
         vi_store_bytes(q + i * LANES, n[i], n[i + 1]);
-    int32_t sum[2];
-    RZ_UNROLL
-    for (int h = 0; h < 2; h++) {
-        vint s = n[h * SUM_VECS];
-        RZ_UNROLL
-        for (int i = 1; i < SUM_VECS; i++)
-            s = vi_add(s, n[h * SUM_VECS + i]);
-        sum[h] = vi_sum(s);
-    }
-    rz_act_block_set(b, amax / 127, sum[0], sum[1]);
+    vi_store_factors(b, amax / max_q, n);
 }
 
-static void quantize(const float *x, uint32_t n, int8_t *q, struct rz_act_block *block,
-                     uint32_t step)
+static void quantize(const float *x, uint32_t n, uint8_t max_q, int8_t *q,
+                     struct rz_act_block *block, uint32_t step)
 {
     for (uint32_t b = 0; b < n / RZ_ACT_BLOCK; b++) {
         const size_t at = (size_t)b * step;
-        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, q + at * RZ_ACT_BLOCK, block + at);
+        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, max_q, q + at * RZ_ACT_BLOCK, block + at);
     }
 }
 

@@ -80,6 +80,11 @@ RZ_INLINE vint vi_sub(vint a, vint b)
     return _mm256_sub_epi32(a, b);
 }
 
+RZ_INLINE vint vi_max_u(vint a, vint b)
+{
+    return _mm256_max_epu32(a, b);
+}
+
 RZ_INLINE vint vi_lookup(const uint8_t table[16], vint v)
 {
     __m128i t = _mm_loadu_si128((const __m128i *)(const void *)table);

@@ -86,6 +86,11 @@ RZ_INLINE vint vi_sub(vint a, vint b)
     return _mm512_sub_epi32(a, b);
 }
 
+RZ_INLINE vint vi_max_u(vint a, vint b)
+{
+    return _mm512_max_epu32(a, b);
+}
+
 /* Each byte, 0 ... 15, replaced by table's. */
 RZ_INLINE vint vi_lookup(const uint8_t table[16], vint v)
 {

@@ -4,7 +4,8 @@
  * Checked against a plain softmax in double over all chunks. With u = 2^-24, a score s has an error
  * of at most e = (head_dim + 2) u max_j sum |q k|, which moves the probabilities by a factor of
  * exp(2e); sums over n positions add n u, and each merge a few u more. Keys with an offset are
- * themselves sums of three products: 4 u more of those products' magnitudes. */
+ * themselves sums of three products: 4 u more of those products' magnitudes. Where probabilities
+ * and values are rounded to bfloat16, 2^-9 more of each. */
 #include "check-kernels.h"
 
 #include "base/f16.h"

@@ -109,7 +109,8 @@ static void bench_rows(const struct rz_kernels *k, float *x, float *y, void *scr
             for (int i = 0; i < 20; i++) {
                 switch (op) {
                 case 0:
-                    k->quantize(x, N, scratch, (struct rz_act_block *)scratch + 1024, 1);
+                    k->quantize(x, N, RZ_ACT_MAX, scratch, (struct rz_act_block *)scratch + 1024,
+                                1);
                     break;
                 case 1:
                     k->rms_norm(x, y, scratch, N, 1e-6f);
@@ -224,7 +225,7 @@ void bench_kernels(const char *filter, const char *only_level)
         f32[i] = ck_normal(&b.c);
     for (size_t i = 0; i < WEIGHT_BYTES / 4; i++)
         b.y[i] = 0.01f * (float)(i % 101);
-    ref.quantize(f32, (uint32_t)x_elems, q, block, 1);
+    ref.quantize(f32, (uint32_t)x_elems, RZ_ACT_MAX_PAIRS, q, block, 1);
     /* Bytes of 0x11: finite in every format, so that no result is slow for being NaN. */
     memset(b.weights, 0x11, WEIGHT_BYTES);
     b.x =

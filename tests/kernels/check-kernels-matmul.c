@@ -25,9 +25,9 @@ enum {
 
 enum x_kind {
     X_RANDOM,
-    X_MAX,       /* all 127 */
-    X_MIN,       /* all -127 */
-    X_ALTERNATE, /* 127, -127, ... */
+    X_MAX,       /* all max_q */
+    X_MIN,       /* all -max_q */
+    X_ALTERNATE, /* max_q, -max_q, ... */
     X_ZERO,
     X_SUBNORMAL, /* subnormal activation scales */
     X_NAN,       /* one NaN scale in token 3 */
@@ -47,19 +47,19 @@ struct matrix_case {
     float full[N_TOKENS * N_ROWS]; /* what the slot gave for all at once */
 };
 
-static int8_t make_q(struct check *c, enum x_kind kind, uint32_t i)
+static int8_t make_q(struct check *c, enum x_kind kind, int8_t max, uint32_t i)
 {
     switch (kind) {
     case X_MAX:
-        return 127;
+        return max;
     case X_MIN:
-        return -127;
+        return (int8_t)-max;
     case X_ALTERNATE:
-        return i % 2 ? -127 : 127;
+        return (int8_t)(i % 2 ? -max : max);
     case X_ZERO:
         return 0;
     default:
-        return (int8_t)((int)ck_below(c, 255) - 127);
+        return (int8_t)((int)ck_below(c, 2 * (uint64_t)max + 1) - max);
     }
 }
 
@@ -80,7 +80,7 @@ static void make_x(struct check *c, struct matrix_case *m)
                 s = NAN;
             int32_t sum[2] = {0, 0};
             for (uint32_t i = 0; i < 32; i++) {
-                int8_t v = make_q(c, m->x_kind, i);
+                int8_t v = make_q(c, m->x_kind, (int8_t)c->now.max_q[m->type], i);
                 size_t at = (size_t)t * n_blocks * 32 + b * 32 + i;
                 q[at] = v;
                 sum[i / 16] += v;

@@ -7,6 +7,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const double u = 0x1p-24, tiny = 0x1p-149;
@@ -41,7 +42,7 @@ static void fill(struct check *c, float *x, uint32_t n, int kind)
 }
 
 /* What quantize gave for one block of 32. */
-static void check_quantized_block(struct check *c, const float *x, const int8_t *q,
+static void check_quantized_block(struct check *c, const float *x, uint8_t max_q, const int8_t *q,
                                   const struct rz_act_block *b)
 {
     double amax = 0;
@@ -50,16 +51,16 @@ static void check_quantized_block(struct check *c, const float *x, const int8_t 
         nan = nan || !isfinite(x[i]);
         amax = fabs((double)x[i]) > amax ? fabs((double)x[i]) : amax;
     }
-    double s = amax < 0x1p-119 ? 0 : (double)((float)amax / 127);
+    double s = amax < 0x1p-119 ? 0 : (double)((float)amax / max_q);
     ck_expect(c, nan ? isnan(b->scale) : (double)b->scale == s, "quantize scale %.9g, not %.9g",
               (double)b->scale, s);
     int sum[2] = {0};
     for (uint32_t i = 0; i < 32 && !nan; i++) {
-        double exact = s > 0 ? (double)x[i] / (amax / 127) : 0;
+        double exact = s > 0 ? (double)x[i] / (amax / max_q) : 0;
         sum[i / 16] += q[i];
         /* Two roundings before the one to an integer: 127 * 2u from the tie at most. */
-        ck_expect(c, fabs(q[i] - exact) <= 0.5 + 254 * u, "quantize %.9g to %d, not %.9g",
-                  (double)x[i], q[i], exact);
+        ck_expect(c, abs(q[i]) <= max_q && fabs(q[i] - exact) <= 0.5 + 254 * u,
+                  "quantize %.9g to %d, not %.9g", (double)x[i], q[i], exact);
     }
     if (nan)
         return;
@@ -88,6 +89,7 @@ static void check_quantize(struct check *c)
     rz_kernels_init(&ref, 0);
     for (int round = 0; round < 400; round++) {
         uint32_t n = 32 * (1 + (uint32_t)ck_below(c, 40));
+        const uint8_t max_q = round % 3 ? RZ_ACT_MAX : RZ_ACT_MAX_PAIRS;
         const uint32_t step = 1u << round % 5, n_slots = (n / 32 - 1) * step + 1;
         struct ck_buf x = ck_alloc(n * sizeof(float), 4), q = ck_alloc(n_slots * 32, 32);
         struct ck_buf block = ck_alloc(n_slots * sizeof(struct rz_act_block), 4);
@@ -101,10 +103,10 @@ static void check_quantize(struct check *c)
         if (round % 11 == 0)
             for (uint32_t i = 0; i < n; i++)
                 xs[i] *= 0x1p-126f;
-        c->now.quantize(xs, n, qs, blocks, step);
+        c->now.quantize(xs, n, max_q, qs, blocks, step);
         ck_expect(c, ck_intact(&q) && ck_intact(&block), "quantize canary");
         /* The same bits at every level. */
-        ref.quantize(xs, n, q2, blocks2, 1);
+        ref.quantize(xs, n, max_q, q2, blocks2, 1);
         bool same = true;
         for (uint32_t i = 0; i < n_slots; i++) {
             const uint32_t b = i / step;
@@ -112,7 +114,7 @@ static void check_quantize(struct check *c)
                 same = same && qs[32 * i] == 99 && qs[32 * i + 31] == 99;
                 continue;
             }
-            check_quantized_block(c, xs + 32 * b, qs + 32 * i, &blocks[i]);
+            check_quantized_block(c, xs + 32 * b, max_q, qs + 32 * i, &blocks[i]);
             same = same && memcmp(q2 + 32 * b, qs + 32 * i, 32) == 0 &&
                    (isnan(blocks2[b].scale) ? isnan(blocks[i].scale)
                                             : same_bits(&blocks2[b], &blocks[i]));

@@ -125,6 +125,7 @@ static void check_level(void *ctx, unsigned flags, unsigned below, const char *n
     c->n_checks = c->n_failed = 0;
     check_pack(c);
     check_matmul(c);
+    check_many(c);
     check_wide(c);
     check_rows(c);
     check_attend(c);

@@ -65,6 +65,7 @@ void ck_fill_weights(struct check *c, rz_dtype type, enum ck_weights kind, uint8
 
 void check_pack(struct check *c);
 void check_matmul(struct check *c);
+void check_many(struct check *c);
 void check_wide(struct check *c);
 void check_rows(struct check *c);
 void check_attend(struct check *c);

@@ -54,10 +54,10 @@ static size_t token_at(const struct job *j, const struct cpu_tile *t, uint32_t i
 }
 
 /* head_dim is a multiple of ROW_UNIT: loops of a constant length become vectors. */
-static void scale_row(const float *restrict x, float *restrict y, uint32_t n, float factor)
+static void scale_row(const float *restrict x, float *restrict y, size_t n, float factor)
 {
-    for (uint32_t d = 0; d < n; d += ROW_UNIT) {
-        for (uint32_t i = 0; i < ROW_UNIT; i++)
+    for (size_t d = 0; d < n; d += ROW_UNIT) {
+        for (size_t i = 0; i < ROW_UNIT; i++)
             y[d + i] = x[d + i] * factor;
     }
 }

@@ -13,6 +13,10 @@ struct cpu_act {
     uint16_t *bf16; /* tiles; NULL where no product is wide, and of a single row */
 };
 
+enum {
+    CPU_SUM_ROWS = 4096 /* sums put together before they are copied to where others read them */
+};
+
 /* One thread's scratch: a single row of quantized activations, and a tile of attention. */
 struct cpu_thread {
     struct cpu_act row;
@@ -21,6 +25,7 @@ struct cpu_thread {
     uint32_t *lo, *hi;                   /* [tile_rows] */
     struct rz_key_offset *offsets;       /* [head_dim / 2] */
     struct rz_attend_state total, chunk; /* of tile_rows rows */
+    float *sums;                         /* [CPU_SUM_ROWS] of a single row's product */
     uint8_t *strips; /* [strip_bytes]: strips of weights packed for one product */
 };
 

@@ -67,6 +67,7 @@ static void place_act(struct layout *l, struct cpu_act *a, size_t n_rows, size_t
 static void place_thread(struct layout *l, struct cpu_thread *t, const struct cpu_backend *c)
 {
     place_act(l, &t->row, 1, c->need.max_cols);
+    t->sums = place(l, CPU_SUM_ROWS, sizeof *t->sums);
     t->strips = place(l, c->strip_bytes, 1);
 }
 
