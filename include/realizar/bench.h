@@ -56,6 +56,18 @@ typedef struct rz_limits {
 RZ_API RZ_MUST_USE rz_status rz_limits_measure(const rz_model *model, bool again, rz_limits *limits,
                                                rz_error *err);
 
+/* The read bandwidth of a moment. A host moves its virtual CPUs about, and what two of them can
+ * read changes by half with where they are: so it is measured again beside each run. Holds a buffer
+ * of limits->working_set. Errors: RZ_ENOMEM. The model must outlive it. */
+typedef struct rz_reads rz_reads;
+RZ_API RZ_MUST_USE rz_status rz_reads_new(rz_reads **out, const rz_model *model,
+                                          const rz_limits *limits, rz_error *err);
+/* Bytes per second, the best pass over the buffer in about 60 ms (at least three passes). */
+RZ_API double rz_reads_now(rz_reads *reads);
+/* Resident bytes of the buffer. */
+RZ_API uint64_t rz_reads_memory(const rz_reads *reads);
+RZ_API void rz_reads_free(rz_reads **reads);
+
 /* The least that a piece of work takes from the machine: weights and KV cache are read once per
  * step, whatever a step's batch; of experts, those of one token. */
 typedef struct rz_work {
@@ -103,7 +115,8 @@ RZ_API rz_dtype rz_bench_kv_type(const rz_bench *bench);
 RZ_API RZ_MUST_USE rz_status rz_bench_prefill(rz_bench *bench, uint32_t n, uint32_t depth,
                                               double seconds[2], rz_error *err);
 
-/* n steps of batch sequences of depth tokens each; step_s: [n] seconds of each. */
+/* n steps of batch sequences of depth tokens each, after one more that is not timed; step_s: [n]
+ * seconds of each. */
 RZ_API RZ_MUST_USE rz_status rz_bench_decode(rz_bench *bench, const uint32_t n_depth[2],
                                              uint32_t batch, double *step_s, rz_error *err);
 

@@ -20,4 +20,13 @@ struct rz_backend_limits {
 RZ_MUST_USE rz_status rz_backend_cpu_limits(struct rz_backend *b, size_t working_set,
                                             struct rz_backend_limits *out, rz_error *err);
 
+/* The same reads now and then, with a buffer that stays. */
+struct rz_backend_reads;
+RZ_MUST_USE rz_status rz_backend_cpu_reads_new(struct rz_backend_reads **out, struct rz_backend *b,
+                                               size_t working_set, rz_error *err);
+/* Bytes per second: the best pass of some 60 ms, at least three. */
+double rz_backend_cpu_reads_now(struct rz_backend_reads *reads);
+size_t rz_backend_cpu_reads_bytes(const struct rz_backend_reads *reads);
+void rz_backend_cpu_reads_free(struct rz_backend_reads **reads);
+
 #endif

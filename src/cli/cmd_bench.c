@@ -114,10 +114,12 @@ static rz_status add_case(struct bench_job *j, struct bench_case c, rz_error *er
         return rz_fail(err, RZ_EUSAGE, "more than %d figures in one call", BENCH_MAX_CASES);
     c.rate = calloc(j->runs, sizeof *c.rate);
     c.first_s = calloc(j->runs, sizeof *c.first_s);
-    bool ok = c.rate && c.first_s;
+    c.read = calloc(j->runs, sizeof *c.read);
+    bool ok = c.rate && c.first_s && c.read;
     for (size_t i = 0; i < j->n_baselines; i++) {
         c.rival[i].rate = calloc(j->runs, sizeof *c.rate);
-        ok = ok && c.rival[i].rate;
+        c.rival[i].read = calloc(j->runs, sizeof *c.read);
+        ok = ok && c.rival[i].rate && c.rival[i].read;
     }
     j->cases[j->n_cases++] = c;
     return ok ? RZ_OK : rz_fail_nomem(err, j->runs * sizeof *c.rate, "the samples");
@@ -127,7 +129,8 @@ static rz_status add_case(struct bench_job *j, struct bench_case c, rz_error *er
 static rz_status make_cases(struct bench_job *j, rz_error *err)
 {
     j->cases = calloc(BENCH_MAX_CASES, sizeof *j->cases);
-    if (!j->cases)
+    j->scratch = calloc(j->runs, sizeof *j->scratch);
+    if (!j->cases || !j->scratch)
         return rz_fail_nomem(err, BENCH_MAX_CASES * sizeof *j->cases, "the figures");
     for (size_t d = 0; d < j->depth.n; d++) {
         struct bench_case c = {.depth = j->depth.item[d], .batch = 1};
@@ -181,6 +184,13 @@ static rz_status open_bench(struct bench_job *j, rz_error *err)
     return RZ_OK;
 }
 
+double bench_read_beside(struct bench_job *j)
+{
+    const double before = j->read_before;
+    j->read_before = rz_reads_now(j->reads);
+    return j->read_before > before ? j->read_before : before;
+}
+
 static rz_status run_case(struct bench_job *j, struct bench_case *c, bool keep, rz_error *err)
 {
     double total = 0, seconds[2] = {0};
@@ -200,21 +210,29 @@ static rz_status run_case(struct bench_job *j, struct bench_case *c, bool keep, 
     }
     if (keep) {
         c->rate[c->n_samples] = (double)c->n * c->batch / total;
+        c->read[c->n_samples] = bench_read_beside(j);
         c->first_s[c->n_samples++] = seconds[1];
     }
     return RZ_OK;
 }
 
-/* All runs of a depth: in each the cases take turns, and the baselines follow. */
+/* All runs of a depth: in each the cases take turns, and the baselines follow. Those begin with a
+ * run of each prefill that they do not count, so ours does then, too. */
 static rz_status run_depth(struct bench_job *j, uint32_t depth, rz_error *err)
 {
     for (uint32_t run = 0; run < j->warmup + j->runs; run++) {
         bool keep = run >= j->warmup;
         for (size_t i = 0; i < j->n_cases; i++) {
+            struct bench_case *c = &j->cases[i];
             if (cli_interrupted())
                 return RZ_ECANCEL;
-            if (j->cases[i].depth == depth)
-                RZ_TRY(run_case(j, &j->cases[i], keep, err));
+            if (c->depth != depth)
+                continue;
+            if (keep && j->n_baselines && !c->decode)
+                RZ_TRY(run_case(j, c, false, err));
+            if (keep)
+                j->read_before = rz_reads_now(j->reads);
+            RZ_TRY(run_case(j, c, keep, err));
         }
         if (keep)
             RZ_TRY(bench_run_baselines(j, depth, run - j->warmup, err));
@@ -222,21 +240,37 @@ static rz_status run_depth(struct bench_job *j, uint32_t depth, rz_error *err)
     return RZ_OK;
 }
 
+/* Tokens per second of a case at most, when so many bytes per second could be read. */
+static double limit_at(const struct bench_job *j, struct bench_case *c, double read_bytes_per_s)
+{
+    rz_limits then = j->limits;
+    then.read_bytes_per_s = read_bytes_per_s;
+    return (double)c->n * c->batch / rz_work_limit_s(&then, c->work, &c->memory_bound);
+}
+
+/* The fractions of n runs. */
+static void set_fractions(const struct bench_job *j, struct bench_case *c, const double *rate,
+                          const double *read, rz_stats *out)
+{
+    for (uint32_t i = 0; i < j->runs; i++)
+        j->scratch[i] = rate[i] / limit_at(j, c, read[i]);
+    rz_stats_of(j->scratch, j->runs, out);
+}
+
 static void compare(const struct bench_job *j, struct bench_case *c)
 {
     for (size_t b = 0; b < j->n_baselines; b++) {
         struct bench_rival *r = &c->rival[b];
-        double *ratio = calloc(j->runs, sizeof *ratio);
-        bool complete = ratio != NULL;
+        bool complete = true;
         for (uint32_t i = 0; i < j->runs && complete; i++) {
             complete = r->rate[i] > 0;
-            ratio[i] = complete ? c->rate[i] / r->rate[i] : 0;
+            j->scratch[i] = complete ? c->rate[i] / r->rate[i] : 0;
         }
-        if (complete) {
-            rz_stats_of(ratio, j->runs, &r->ratio);
-            rz_stats_of(r->rate, j->runs, &r->stats);
-        }
-        free(ratio);
+        if (!complete)
+            continue;
+        rz_stats_of(j->scratch, j->runs, &r->ratio);
+        set_fractions(j, c, r->rate, r->read, &r->fraction);
+        rz_stats_of(r->rate, j->runs, &r->stats);
     }
 }
 
@@ -246,23 +280,29 @@ static rz_status judge(struct bench_job *j, struct bench_case *c, rz_error *err)
     c->work = c->decode ? rz_work_decode(j->l.model, j->kv_type, n_depth, c->batch)
                         : rz_work_prefill(j->l.model, j->kv_type, c->n, c->depth);
     compare(j, c); /* before sorting takes the pairs apart */
+    set_fractions(j, c, c->rate, c->read, &c->fraction);
     rz_stats_of(c->rate, c->n_samples, &c->stats);
     rz_stats_of(c->first_s, c->n_samples, &c->first);
-    double tokens = (double)c->n * c->batch;
-    double limit_s = rz_work_limit_s(&j->limits, c->work, &c->memory_bound);
-    c->limit = tokens / limit_s;
+    rz_stats read;
+    rz_stats_of(c->read, c->n_samples, &read);
+    c->limit = limit_at(j, c, read.median);
     char name[BENCH_NAME_MAX];
-    return rz_bench_judge(bench_case_name(name, c), tokens / c->stats.median, limit_s, err);
+    const double seconds = (double)c->n * c->batch / c->stats.median;
+    return rz_bench_judge(bench_case_name(name, c), seconds, seconds * c->fraction.median, err);
 }
 
 static rz_status measure(struct bench_job *j, rz_error *err)
 {
     RZ_TRY(rz_limits_measure(j->l.model, false, &j->limits, err));
-    rz_peak_memory_reset(); /* the limits' buffer is no memory of the model's */
+    RZ_TRY(rz_reads_new(&j->reads, j->l.model, &j->limits, err));
+    rz_peak_memory_reset();
     for (size_t d = 0; d < j->depth.n; d++)
         RZ_TRY(run_depth(j, j->depth.item[d], err));
-    uint64_t peak = rz_peak_memory();
+    /* The buffer is no memory of the model's. */
+    uint64_t peak = rz_peak_memory(), buffer = rz_reads_memory(j->reads);
+    peak -= buffer < peak ? buffer : peak;
     j->peak_memory = peak > j->peak_memory ? peak : j->peak_memory;
+    rz_reads_free(&j->reads);
     RZ_TRY(rz_limits_measure(j->l.model, true, &j->limits, err));
     for (size_t i = 0; i < j->n_cases; i++)
         RZ_TRY(judge(j, &j->cases[i], err));
@@ -274,9 +314,14 @@ static void free_job(struct bench_job *j)
     for (size_t i = 0; i < j->n_cases; i++) {
         free(j->cases[i].rate);
         free(j->cases[i].first_s);
-        for (size_t b = 0; b < BENCH_MAX_BASELINES; b++)
+        free(j->cases[i].read);
+        for (size_t b = 0; b < BENCH_MAX_BASELINES; b++) {
             free(j->cases[i].rival[b].rate);
+            free(j->cases[i].rival[b].read);
+        }
     }
+    free(j->scratch);
+    rz_reads_free(&j->reads);
     free(j->cases);
     free(j->load);
     rz_bench_free(&j->bench);
@@ -317,9 +362,9 @@ const struct cli_command cmd_bench = {
     .details =
         "Measures the read bandwidth and the multiplication peak of this machine with the same\n"
         "threads, then prefill and decode. Every figure is a median with its 95 % interval (order\n"
-        "statistics), the coefficient of variation, and its fraction of the limit. Exit code 5 if\n"
-        "a figure is above its limit: the measurement is wrong then. LIST is a number or several\n"
-        "with commas between them.",
+        "statistics), the coefficient of variation, and its fraction of the limit: the read\n"
+        "bandwidth is measured again beside each run. Exit code 5 if a figure is above its limit:\n"
+        "the measurement is wrong then. LIST is a number or several with commas between them.",
     .min_operands = 1,
     .max_operands = 1,
     .args_size = sizeof(struct bench_args),

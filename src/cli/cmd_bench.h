@@ -30,8 +30,10 @@ struct bench_list {
 
 /* Another program's samples of a case, paired with ours: run i of both came one after the other. */
 struct bench_rival {
-    double *rate;          /* [runs] tokens per second; 0: it did not report the case */
-    rz_stats stats, ratio; /* ratio: ours over theirs, pair by pair; n 0: not compared */
+    double *rate;                    /* [runs] tokens per second; 0: it did not report the case */
+    double *read;                    /* [runs] bytes per second that could be read beside it */
+    rz_stats stats, ratio, fraction; /* ratio: ours over theirs, pair by pair; n 0: not compared.
+                                        fraction: of the limit of its moment */
 };
 
 struct bench_case {
@@ -39,10 +41,11 @@ struct bench_case {
     uint32_t n, depth, batch;
     double *rate;     /* [runs] tokens per second, of all sequences together */
     double *first_s;  /* [runs] prefill: seconds to the first token */
-    size_t n_samples; /* of both, so far */
-    rz_stats stats, first;
+    double *read;     /* [runs] bytes per second that could be read just before or after */
+    size_t n_samples; /* of them, so far */
+    rz_stats stats, first, fraction; /* fraction: of each run's limit */
     rz_work work;
-    double limit; /* tokens per second */
+    double limit; /* tokens per second, median of the runs' */
     bool memory_bound;
     struct bench_rival rival[BENCH_MAX_BASELINES];
 };
@@ -59,10 +62,13 @@ struct bench_job {
     struct cli_loaded l;
     rz_bench *bench;
     rz_limits limits;
+    rz_reads *reads;
+    double read_before; /* what could be read last, bytes per second */
     struct bench_list prompt, gen, depth, batch;
     uint32_t runs, warmup;
     struct bench_case *cases;
     size_t n_cases;
+    double *scratch; /* [runs] */
     struct bench_baseline baseline[BENCH_MAX_BASELINES];
     size_t n_baselines;
     double *load; /* [n_loads] seconds */
@@ -77,6 +83,10 @@ enum {
     BENCH_NAME_MAX = 96
 };
 const char *bench_case_name(char text[BENCH_NAME_MAX], const struct bench_case *c);
+
+/* Measures what can be read now, after something that was measured; returns the larger of this and
+ * of the one before. */
+double bench_read_beside(struct bench_job *j);
 
 /* ---- cmd_bench_baseline.c ---- */
 

@@ -214,8 +214,13 @@ rz_status bench_run_baselines(struct bench_job *j, uint32_t depth, size_t i_run,
 {
     for (size_t b = 0; b < j->n_baselines; b++) {
         const size_t at[2] = {b, i_run};
+        j->read_before = rz_reads_now(j->reads);
         RZ_TRY(j->baseline[b].path ? run_program_once(j, depth, at, err)
                                    : bench_run_ollama(j, depth, at, err));
+        const double read = bench_read_beside(j);
+        for (size_t i = 0; i < j->n_cases; i++)
+            if (j->cases[i].depth == depth)
+                j->cases[i].rival[b].read[i_run] = read;
     }
     return RZ_OK;
 }

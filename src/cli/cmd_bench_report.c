@@ -65,18 +65,19 @@ void bench_print_table(const struct bench_job *j)
         const struct bench_case *c = &j->cases[i];
         char interval[64];
         snprintf(interval, sizeof interval, "[%.2f, %.2f]", c->stats.lo, c->stats.hi);
-        printf("%-24s %10.2f  %-23s %5.1f%%  %10.1f  %5.1f %% (%s)\n", bench_case_name(name, c),
-               c->stats.median, interval, 100 * c->stats.cv, c->limit,
-               100 * c->stats.median / c->limit, bound_name(c));
+        printf("%-24s %10.2f  %-23s %5.1f%%  %10.1f  %5.1f %% [%.1f, %.1f] (%s)\n",
+               bench_case_name(name, c), c->stats.median, interval, 100 * c->stats.cv, c->limit,
+               100 * c->fraction.median, 100 * c->fraction.lo, 100 * c->fraction.hi, bound_name(c));
         if (!c->decode)
             printf("%-24s %10.1f ms to the first token [%.1f, %.1f]\n", "", c->first.median * 1e3,
                    c->first.lo * 1e3, c->first.hi * 1e3);
         for (size_t b = 0; b < j->n_baselines; b++) {
             const struct bench_rival *r = &c->rival[b];
             if (r->ratio.n)
-                printf("  %-22s %10.2f  [%.2f, %.2f]; apr is %.2f times as fast [%.2f, %.2f]\n",
+                printf("  %-22s %10.2f  [%.2f, %.2f], %.1f %% of limit; apr is %.2f times as fast "
+                       "[%.2f, %.2f]\n",
                        j->baseline[b].name, r->stats.median, r->stats.lo, r->stats.hi,
-                       r->ratio.median, r->ratio.lo, r->ratio.hi);
+                       100 * r->fraction.median, r->ratio.median, r->ratio.lo, r->ratio.hi);
         }
     }
 }
@@ -110,8 +111,10 @@ static json_t *rivals_json(const struct bench_job *j, const struct bench_case *c
         const struct bench_rival *r = &c->rival[b];
         json_t *rate = r->ratio.n ? stats_json(&r->stats) : json_null();
         json_t *ratio = r->ratio.n ? stats_json(&r->ratio) : json_null();
-        json_array_append_new(array, json_pack("{ss so so}", "name", j->baseline[b].name,
-                                               "tokens_per_s", rate, "ratio", ratio));
+        json_t *fraction = r->ratio.n ? stats_json(&r->fraction) : json_null();
+        json_array_append_new(array, json_pack("{ss so so so}", "name", j->baseline[b].name,
+                                               "tokens_per_s", rate, "ratio", ratio,
+                                               "fraction_of_limit", fraction));
     }
     return array;
 }
@@ -119,12 +122,13 @@ static json_t *rivals_json(const struct bench_job *j, const struct bench_case *c
 static json_t *case_json(const struct bench_job *j, const struct bench_case *c)
 {
     json_t *first = c->decode ? json_null() : stats_json(&c->first);
-    return json_pack(
-        "{ss si si si so sf sf ss sf sf so so}", "test", c->decode ? "decode" : "prefill", "tokens",
-        (int)c->n, "depth", (int)c->depth, "batch", (int)c->batch, "tokens_per_s",
-        stats_json(&c->stats), "limit_tokens_per_s", c->limit, "fraction_of_limit",
-        c->stats.median / c->limit, "bound", bound_name(c), "bytes", c->work.bytes, "flops",
-        c->work.flops, "first_token_s", first, "baselines", rivals_json(j, c));
+    return json_pack("{ss si si si so sf sf s[ff] ss sf sf so so}", "test",
+                     c->decode ? "decode" : "prefill", "tokens", (int)c->n, "depth", (int)c->depth,
+                     "batch", (int)c->batch, "tokens_per_s", stats_json(&c->stats),
+                     "limit_tokens_per_s", c->limit, "fraction_of_limit", c->fraction.median,
+                     "fraction_interval", c->fraction.lo, c->fraction.hi, "bound", bound_name(c),
+                     "bytes", c->work.bytes, "flops", c->work.flops, "first_token_s", first,
+                     "baselines", rivals_json(j, c));
 }
 
 rz_status bench_print_json(const struct bench_job *j, rz_error *err)
@@ -152,28 +156,30 @@ rz_status bench_print_json(const struct bench_job *j, rz_error *err)
 static void put_csv(const struct bench_job *j, FILE *to)
 {
     fputs("test,tokens,depth,batch,threads,cpu_level,kv_type,n,tokens_per_s,lo,hi,coverage,cv,"
-          "limit_tokens_per_s,fraction_of_limit,bound,first_token_s",
+          "limit_tokens_per_s,fraction_of_limit,fraction_lo,fraction_hi,bound,first_token_s",
           to);
-    for (size_t b = 0; b < j->n_baselines; b++)
-        fprintf(to, ",%s_tokens_per_s,%s_ratio,%s_ratio_lo,%s_ratio_hi", j->baseline[b].name,
-                j->baseline[b].name, j->baseline[b].name, j->baseline[b].name);
+    for (size_t b = 0; b < j->n_baselines; b++) {
+        const char *name = j->baseline[b].name;
+        fprintf(to, ",%s_tokens_per_s,%s_ratio,%s_ratio_lo,%s_ratio_hi,%s_fraction_of_limit", name,
+                name, name, name, name);
+    }
     fputc('\n', to);
     for (size_t i = 0; i < j->n_cases; i++) {
         const struct bench_case *c = &j->cases[i];
-        fprintf(to, "%s,%u,%u,%u,%u,%s,%s,%zu,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%s,",
+        fprintf(to, "%s,%u,%u,%u,%u,%s,%s,%zu,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%.6g,%s,",
                 c->decode ? "decode" : "prefill", c->n, c->depth, c->batch, j->limits.n_threads,
                 j->limits.cpu_level, rz_dtype_name(j->kv_type), c->stats.n, c->stats.median,
                 c->stats.lo, c->stats.hi, c->stats.coverage, c->stats.cv, c->limit,
-                c->stats.median / c->limit, bound_name(c));
+                c->fraction.median, c->fraction.lo, c->fraction.hi, bound_name(c));
         if (!c->decode)
             fprintf(to, "%.6g", c->first.median);
         for (size_t b = 0; b < j->n_baselines; b++) {
             const struct bench_rival *r = &c->rival[b];
             if (r->ratio.n)
-                fprintf(to, ",%.6g,%.6g,%.6g,%.6g", r->stats.median, r->ratio.median, r->ratio.lo,
-                        r->ratio.hi);
+                fprintf(to, ",%.6g,%.6g,%.6g,%.6g,%.6g", r->stats.median, r->ratio.median,
+                        r->ratio.lo, r->ratio.hi, r->fraction.median);
             else
-                fputs(",,,,", to);
+                fputs(",,,,,", to);
         }
         fputc('\n', to);
     }

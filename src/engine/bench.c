@@ -120,21 +120,34 @@ rz_status rz_bench_prefill(rz_bench *b, uint32_t n, uint32_t depth, double secon
     return RZ_OK;
 }
 
+static rz_status set_depths(rz_bench *b, uint32_t batch, uint32_t depth, rz_error *err)
+{
+    for (uint32_t i = 0; i < batch; i++)
+        RZ_TRY(rz_bench_set_depth(b, i, depth, err));
+    return RZ_OK;
+}
+
+static rz_status decode_step(rz_bench *b, uint32_t pos, uint32_t batch, rz_error *err)
+{
+    for (uint32_t i = 0; i < batch; i++) {
+        /* Each sequence its own tokens: experts differ with them. */
+        const int32_t *id = b->ids + (pos + 7 * (size_t)i) % b->n_ids;
+        b->feeds[i] = (rz_feed){.session = b->sessions[i], .ids = id, .n = 1};
+    }
+    return rz_engine_step(b->engine, b->feeds, batch, err);
+}
+
 rz_status rz_bench_decode(rz_bench *b, const uint32_t n_depth[2], uint32_t batch, double *step_s,
                           rz_error *err)
 {
     const uint32_t n = n_depth[0], depth = n_depth[1];
     RZ_ASSERT(n >= 1 && n + depth <= b->n_ids && batch >= 1 && batch <= b->n_sessions);
-    for (uint32_t i = 0; i < batch; i++)
-        RZ_TRY(rz_bench_set_depth(b, i, depth, err));
+    RZ_TRY(set_depths(b, batch, depth, err));
+    RZ_TRY(decode_step(b, depth, batch, err)); /* wakes threads, and brings the machine to speed */
+    RZ_TRY(set_depths(b, batch, depth, err));
     for (uint32_t step = 0; step < n; step++) {
-        for (uint32_t i = 0; i < batch; i++) {
-            /* Each sequence its own tokens: experts differ with them. */
-            const int32_t *id = b->ids + (depth + step + 7 * (size_t)i) % b->n_ids;
-            b->feeds[i] = (rz_feed){.session = b->sessions[i], .ids = id, .n = 1};
-        }
         double start = rz_now_s();
-        RZ_TRY(rz_engine_step(b->engine, b->feeds, batch, err));
+        RZ_TRY(decode_step(b, depth + step, batch, err));
         step_s[step] = rz_now_s() - start;
     }
     for (uint32_t i = 0; i < batch; i++)

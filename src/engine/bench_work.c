@@ -5,6 +5,8 @@
 #include "base/fail.h"
 #include "engine/bench.h"
 
+#include <stdlib.h>
+
 enum {
     MIN_WORKING_SET = 1 << 20,
     MAX_WORKING_SET = 1 << 30
@@ -150,4 +152,42 @@ rz_status rz_limits_measure(const rz_model *model, bool again, rz_limits *limits
     if (limits->int8.ops_per_s > limits->peak.ops_per_s)
         limits->peak = limits->int8;
     return RZ_OK;
+}
+
+struct rz_reads {
+    struct rz_backend_reads *reads;
+};
+
+rz_status rz_reads_new(rz_reads **out, const rz_model *model, const rz_limits *limits,
+                       rz_error *err)
+{
+    *out = NULL;
+    rz_reads *r = calloc(1, sizeof *r);
+    if (!r)
+        return rz_fail_nomem(err, sizeof *r, "measuring the read bandwidth");
+    rz_status status =
+        rz_backend_cpu_reads_new(&r->reads, model->backend, limits->working_set, err);
+    if (status)
+        rz_reads_free(&r);
+    *out = r;
+    return status;
+}
+
+double rz_reads_now(rz_reads *reads)
+{
+    return rz_backend_cpu_reads_now(reads->reads);
+}
+
+uint64_t rz_reads_memory(const rz_reads *reads)
+{
+    return rz_backend_cpu_reads_bytes(reads->reads);
+}
+
+void rz_reads_free(rz_reads **reads)
+{
+    if (!reads || !*reads)
+        return;
+    rz_backend_cpu_reads_free(&(*reads)->reads);
+    free(*reads);
+    *reads = NULL;
 }

@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "kernels/peak.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -20,6 +21,9 @@ enum {
 
 /* A pass must be long beside the start of the threads (some microseconds). */
 static const double pass_s = 0.008;
+
+/* Of reads between runs: short beside a run, long enough for several passes. */
+static const double now_s = 0.06;
 
 struct job {
     const struct rz_peaks *peaks;
@@ -72,22 +76,79 @@ static double best_rate(struct cpu_backend *c, rz_pool_fn *fn, struct job *j, in
     return (double)j->n_times / best;
 }
 
-static rz_status read_limit(struct cpu_backend *c, struct job *j, size_t working_set,
-                            struct rz_backend_limits *out, rz_error *err)
+struct rz_backend_reads {
+    struct cpu_backend *c;
+    struct rz_peaks peaks;
+    size_t bytes; /* of the buffer */
+    struct job j;
+};
+
+rz_status rz_backend_cpu_reads_new(struct rz_backend_reads **out, struct rz_backend *b,
+                                   size_t working_set, rz_error *err)
 {
-    size_t bytes = rz_align_up(working_set, HUGE_PAGE);
-    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED)
-        return rz_fail_nomem(err, bytes, "measuring the read bandwidth");
+    RZ_ASSERT(working_set >= RZ_PEAK_READ_UNIT);
+    RZ_ASSERT(working_set / RZ_PEAK_READ_UNIT <= UINT32_MAX);
+    *out = NULL;
+    struct rz_backend_reads *r = calloc(1, sizeof *r);
+    if (!r)
+        return rz_fail_nomem(err, sizeof *r, "measuring the read bandwidth");
+    r->c = cpu_of(b);
+    r->bytes = rz_align_up(working_set, HUGE_PAGE);
+    void *data = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) {
+        rz_status status = rz_fail_nomem(err, r->bytes, "measuring the read bandwidth");
+        free(r);
+        return status;
+    }
     /* Large pages, where the system has them: this is to be the most that can be had. */
-    (void)madvise(data, bytes, MADV_HUGEPAGE);
-    memset(data, 1, bytes);
-    j->data = data;
-    j->n_units = (unsigned)(working_set / RZ_PEAK_READ_UNIT);
-    j->n_times = 1;
-    double read_bytes = (double)j->n_units * RZ_PEAK_READ_UNIT;
-    out->read_bytes_per_s = read_bytes * best_rate(c, read_part, j, N_READS);
-    munmap(data, bytes);
+    (void)madvise(data, r->bytes, MADV_HUGEPAGE);
+    memset(data, 1, r->bytes);
+    rz_peaks_init(&r->peaks, r->c->k.cpu_flags);
+    r->j = (struct job){.peaks = &r->peaks,
+                        .data = data,
+                        .n_units = (unsigned)(working_set / RZ_PEAK_READ_UNIT),
+                        .n_times = 1};
+    *out = r;
+    return RZ_OK;
+}
+
+size_t rz_backend_cpu_reads_bytes(const struct rz_backend_reads *r)
+{
+    return r->bytes;
+}
+
+void rz_backend_cpu_reads_free(struct rz_backend_reads **reads)
+{
+    if (!reads || !*reads)
+        return;
+    munmap((void *)(uintptr_t)(*reads)->j.data, (*reads)->bytes);
+    free(*reads);
+    *reads = NULL;
+}
+
+static double reads_best(struct rz_backend_reads *r, int n_passes)
+{
+    return (double)r->j.n_units * RZ_PEAK_READ_UNIT * best_rate(r->c, read_part, &r->j, n_passes);
+}
+
+double rz_backend_cpu_reads_now(struct rz_backend_reads *r)
+{
+    const double start = rz_now_s();
+    double best = reads_best(r, 1);
+    for (int i = 1; i < 3 || rz_now_s() - start < now_s; i++) {
+        const double rate = reads_best(r, 1);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+static rz_status read_limit(struct rz_backend *b, size_t working_set, double *bytes_per_s,
+                            rz_error *err)
+{
+    struct rz_backend_reads *r;
+    RZ_TRY(rz_backend_cpu_reads_new(&r, b, working_set, err));
+    *bytes_per_s = reads_best(r, N_READS);
+    rz_backend_cpu_reads_free(&r);
     return RZ_OK;
 }
 
@@ -105,13 +166,11 @@ rz_status rz_backend_cpu_limits(struct rz_backend *b, size_t working_set,
                                 struct rz_backend_limits *out, rz_error *err)
 {
     struct cpu_backend *c = cpu_of(b);
-    RZ_ASSERT(working_set >= RZ_PEAK_READ_UNIT);
-    RZ_ASSERT(working_set / RZ_PEAK_READ_UNIT <= UINT32_MAX);
     struct rz_peaks peaks;
     rz_peaks_init(&peaks, c->k.cpu_flags);
     struct job j = {.peaks = &peaks};
     *out = (struct rz_backend_limits){0};
-    RZ_TRY(read_limit(c, &j, working_set, out, err));
+    RZ_TRY(read_limit(b, working_set, &out->read_bytes_per_s, err));
     out->f32.name = peaks.peak[RZ_PEAK_F32].name;
     out->f32.ops_per_s = multiply_limit(c, &j, &peaks.peak[RZ_PEAK_F32]);
     out->bf16.name = peaks.peak[RZ_PEAK_BF16].name;
