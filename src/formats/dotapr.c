@@ -171,4 +171,3 @@ rz_status rz_apr_open_memory(rz_file **out, const char *name, const void *data, 
     *out = file;
     return status;
 }
-

@@ -85,7 +85,7 @@ RZ_INLINE void find_codes(struct search *s, struct choice *c, struct form form)
 RZ_INLINE void try_fractions(struct search *s, const struct lanes *d, float of_d,
                              const struct lanes *dmin, float of_dmin, struct form form)
 {
-    struct choice c;
+    struct choice c = {0};
     vflt inv_d = vf_set1(1 / of_d), inv_dmin = vf_set1(1 / of_dmin);
     for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
         vf_store(c.d.at + v, vf_load(d->at + v) * inv_d);
