@@ -78,16 +78,18 @@ static void pair_x(struct pair_tile *to, const int8_t *q, const struct rz_act_bl
     const vint offset =
         _mm512_mask_blend_epi64(0xCC, _mm512_set1_epi8(PAIR_S), _mm512_set1_epi8(PAIR_U));
     for (int i = 0; i < PANEL_BLOCKS * MAX_TOKENS; i += 4) {
+        int8_t(*rows)[RZ_ACT_BLOCK] = &to->q[i / MAX_TOKENS][i % MAX_TOKENS];
         const vint a = _mm512_add_epi8(vi_load(q + (size_t)i * RZ_ACT_BLOCK), offset);
         const vint b = _mm512_add_epi8(vi_load(q + (size_t)(i + 2) * RZ_ACT_BLOCK), offset);
-        vi_store(to->q[0][i], a);
-        vi_store(to->q[0][i + 2], b);
+        vi_store(rows[0], a);
+        vi_store(rows[2], b);
         vint sum = _mm512_dpbusd_epi32(vi_set1(0), _mm512_shuffle_i64x2(a, b, 0xDD),
                                        _mm512_shuffle_i64x2(a, b, 0x88));
         sum = vi_add(sum, _mm512_shuffle_epi32(sum, 0x4E));
         sum = vi_add(sum, _mm512_shuffle_epi32(sum, 0xB1));
         const vint block = _mm512_shuffle_i64x2(vi_load(x + i), vi_load(x + i + 2), 0x88);
-        vi_store(to->block[0] + i, _mm512_mask_sub_epi32(block, 0x4444, vi_set1(0), sum));
+        vi_store(&to->block[i / MAX_TOKENS][i % MAX_TOKENS],
+                 _mm512_mask_sub_epi32(block, 0x4444, vi_set1(0), sum));
     }
 }
 
