@@ -2,6 +2,19 @@
 # apr bench: options, forms of output, baselines. No test looks at how large a figure is.
 . "$(dirname "$0")/lib.sh"
 
+# On a busy machine bench may refuse a figure above its limit, as it should: it is asked again.
+apr() {
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        timeout --foreground -k 5 240 "$APR" "$@" >"$dir/tried_out" 2>"$dir/tried_err"
+        code=$?
+        grep -q 'one of the two measurements is wrong' "$dir/tried_err" || break
+        rm -f "$dir/calls" "$dir/ik-calls"
+    done
+    cat "$dir/tried_out"
+    cat "$dir/tried_err" >&2
+    return "$code"
+}
+
 run 0 bench demo -p 8 -n 2 --runs 2 --warmup 0 -q --kv f16
 out_has 'prefill 8'
 out_has 'decode 2'
