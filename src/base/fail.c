@@ -16,11 +16,3 @@ rz_status rz_fail_fill(rz_error *err, rz_status code, const char *format, ...)
     va_end(args);
     return code;
 }
-
-#ifdef RZ_DEBUG
-void rz_assert_failed(const char *expr, const char *file, int line)
-{
-    fprintf(stderr, "%s:%d: broken invariant: %s\n", file, line, expr);
-    abort();
-}
-#endif

@@ -29,10 +29,11 @@ static inline rz_status rz_fail_nomem(rz_error *err, size_t n, const char *what)
     return rz_fail(err, RZ_ENOMEM, "no memory for %s (%zu bytes)", what, n);
 }
 
-/* A caller's mistake or a broken invariant. Checked in debug, test and sanitizer builds. */
+/* A caller's mistake or a broken invariant. Checked in debug, test and sanitizer builds, where it
+ * stops the program with a trap: a debugger or a sanitizer shows the place, the library prints
+ * nothing. */
 #ifdef RZ_DEBUG
-void rz_assert_failed(const char *expr, const char *file, int line) __attribute__((noreturn));
-#define RZ_ASSERT(expr) ((expr) ? (void)0 : rz_assert_failed(#expr, __FILE__, __LINE__))
+#define RZ_ASSERT(expr) ((expr) ? (void)0 : __builtin_trap())
 #else
 #define RZ_ASSERT(expr) ((void)sizeof(expr))
 #endif
