@@ -8,6 +8,8 @@
 
 #include "quant/blocks.h"
 
+#include <string.h>
+
 /* The numbers of one block. Types without a scale per group have scale[0] = 1; types without a
  * min leave dmin and min unread. */
 struct rz_codes {
@@ -16,6 +18,16 @@ struct rz_codes {
     uint8_t min[16];
     uint8_t code[RZ_SUPERBLOCK]; /* as stored: 0 ... 2^bits - 1 */
 };
+
+/* Bit `bit` of the codes of 256 columns: that of column 32 g + i is bit g of to[i]. */
+static inline void rz_pack_high_bits(const uint8_t *restrict code, int bit, uint8_t to[restrict 32])
+{
+    uint8_t bits[32] = {0};
+    for (int g = 0; g < 8; g++, code += 32)
+        for (int i = 0; i < 32; i++)
+            bits[i] = (uint8_t)(bits[i] | (code[i] >> bit & 1) << g);
+    memcpy(to, bits, sizeof bits);
+}
 
 typedef void rz_pack_fn(const struct rz_codes *codes, void *block);
 

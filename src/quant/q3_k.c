@@ -30,15 +30,6 @@ static void pack_pairs(const uint8_t *restrict q, uint8_t *restrict qs)
                           (q[96 + i] & 3) << 6);
 }
 
-static void pack_third_bits(const uint8_t *restrict code, uint8_t *restrict hmask)
-{
-    uint8_t bits[32] = {0};
-    for (int g = 0; g < 8; g++, code += 32)
-        for (int i = 0; i < 32; i++)
-            bits[i] = (uint8_t)(bits[i] | (code[i] >> 2 & 1) << g);
-    memcpy(hmask, bits, sizeof bits);
-}
-
 void rz_pack_q3_k(const struct rz_codes *c, void *block)
 {
     struct rz_block_q3_k *b = block;
@@ -51,6 +42,6 @@ void rz_pack_q3_k(const struct rz_codes *c, void *block)
     }
     pack_pairs(c->code, b->qs);
     pack_pairs(c->code + 128, b->qs + 32);
-    pack_third_bits(c->code, b->hmask);
+    rz_pack_high_bits(c->code, 2, b->hmask);
     rz_store_f16(b->d, c->d);
 }

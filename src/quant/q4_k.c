@@ -56,15 +56,6 @@ static void pack_low_nibbles(const uint8_t *restrict code, uint8_t *restrict qs)
             qs[i] = (uint8_t)((code[i] & 15) | (code[32 + i] & 15) << 4);
 }
 
-static void pack_fifth_bits(const uint8_t *restrict code, uint8_t *restrict qh)
-{
-    uint8_t bits[32] = {0};
-    for (int g = 0; g < 8; g++, code += 32)
-        for (int i = 0; i < 32; i++)
-            bits[i] = (uint8_t)(bits[i] | (code[i] >> 4 & 1) << g);
-    memcpy(qh, bits, sizeof bits);
-}
-
 void rz_pack_q4_k(const struct rz_codes *c, void *block)
 {
     struct rz_block_q4_k *b = block;
@@ -81,5 +72,5 @@ void rz_pack_q5_k(const struct rz_codes *c, void *block)
     rz_store_f16(b->dmin, c->dmin);
     pack_scales(c, b->scales);
     pack_low_nibbles(c->code, b->qs);
-    pack_fifth_bits(c->code, b->qh);
+    rz_pack_high_bits(c->code, 4, b->qh);
 }
