@@ -112,7 +112,8 @@ int rz_cpu_parse_level(const char *text, unsigned *mask)
     } levels[] = {
         {"scalar", 0},
         {"avx2", RZ_CPU_AVX2},
-        {"avx512", RZ_CPU_AVX2 | RZ_CPU_AVX512 | RZ_CPU_AVX512_BF16},
+        {"avx512", RZ_CPU_AVX2 | RZ_CPU_AVX512},
+        {"avx512+bf16", RZ_CPU_AVX2 | RZ_CPU_AVX512 | RZ_CPU_AVX512_BF16},
         {"amx", RZ_CPU_ALL},
     };
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {

@@ -181,7 +181,7 @@ static rz_status open_bench(struct bench_job *j, rz_error *err)
     }
     RZ_TRY(rz_bench_new(&j->bench, j->l.model, &o, err));
     j->kv_type = rz_bench_kv_type(j->bench);
-    return RZ_OK;
+    return bench_check_baselines(j, err);
 }
 
 double bench_read_beside(struct bench_job *j)

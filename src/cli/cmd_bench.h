@@ -92,6 +92,8 @@ double bench_read_beside(struct bench_job *j);
 
 /* Reads the --baseline options. Errors: RZ_EUSAGE, RZ_ENOTBUILT, RZ_ENOTFOUND. */
 rz_status bench_parse_baselines(struct bench_job *j, rz_error *err);
+/* RZ_EUSAGE if a baseline cannot run with our type of KV cache. */
+rz_status bench_check_baselines(const struct bench_job *j, rz_error *err);
 /* One run of every baseline over the cases of a depth; fills sample i_run. */
 rz_status bench_run_baselines(struct bench_job *j, uint32_t depth, size_t i_run, rz_error *err);
 

@@ -156,14 +156,11 @@ static rz_status ask(const struct bench_job *j, const struct bench_baseline *b, 
         argv[n++] = "-d";
         argv[n++] = at;
     }
-    if (j->kv_type != RZ_F16) {
-        const char *type = j->kv_type == RZ_F32 ? "f32" : "q8_0";
+    if (j->kv_type == RZ_Q8_0) { /* a quantized V needs flash attention */
         argv[n++] = "-ctk";
-        argv[n++] = type;
+        argv[n++] = "q8_0";
         argv[n++] = "-ctv";
-        argv[n++] = type;
-    }
-    if (j->kv_type == RZ_Q8_0) { /* its quantized V needs flash attention */
+        argv[n++] = "q8_0";
         argv[n++] = "-fa";
         argv[n++] = "1";
     }
@@ -208,6 +205,16 @@ static rz_status run_program_once(struct bench_job *j, uint32_t depth, const siz
         take(j, json_array_get(answer, i), at, depth);
     json_decref(answer);
     return status;
+}
+
+rz_status bench_check_baselines(const struct bench_job *j, rz_error *err)
+{
+    for (size_t b = 0; b < j->n_baselines; b++)
+        if (j->baseline[b].path && j->kv_type == RZ_F32)
+            return rz_fail(err, RZ_EUSAGE,
+                           "llama-bench has no F32 KV cache, %s: give --kv f16 to compare",
+                           j->args->kv ? "as --kv asks for" : "the default for a model of floats");
+    return RZ_OK;
 }
 
 rz_status bench_run_baselines(struct bench_job *j, uint32_t depth, size_t i_run, rz_error *err)

@@ -24,7 +24,7 @@ enum {
 const struct cli_option cli_model_options[] = {
     CLI_ROW_RANGE(CLI_UINT, 't', "threads", "N", 1, 256, FIELD(threads),
                   "threads to compute with (default: one per CPU that the process may use)"),
-    CLI_ROW(CLI_CHOICE, 0, "cpu-level", "scalar|avx2|avx512|amx", FIELD(cpu_level),
+    CLI_ROW(CLI_CHOICE, 0, "cpu-level", "scalar|avx2|avx512|avx512+bf16|amx", FIELD(cpu_level),
             "use no newer instructions than these (default: the newest that the CPU has)"),
     CLI_ROW_FLAG(0, "no-packing", FIELD(no_packing),
                  "keep no rearranged copies of the weights in memory: slower, the same results"),

@@ -20,6 +20,8 @@ void rz_kernels_init(struct rz_kernels *k, unsigned cpu_flags)
         rz_kernels_rows_avx512(k);
         rz_kernels_attend_avx512(k);
     }
+    if (cpu_flags & RZ_CPU_AVX512_BF16)
+        rz_kernels_matmul_avx512bf16(k);
     if (cpu_flags & RZ_CPU_AMX)
         rz_kernels_matmul_amx(k);
 }

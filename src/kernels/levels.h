@@ -17,6 +17,8 @@ void rz_kernels_matmul_avx512(struct rz_kernels *k);
 void rz_kernels_rows_avx512(struct rz_kernels *k);
 void rz_kernels_attend_avx512(struct rz_kernels *k);
 
+void rz_kernels_matmul_avx512bf16(struct rz_kernels *k);
+
 /* Tries the tile unit first: if it is not as it should be, k->cpu_flags gets RZ_CPU_AMX_FAULTY for
  * RZ_CPU_AMX, and nothing else changes. */
 void rz_kernels_matmul_amx(struct rz_kernels *k);

@@ -194,22 +194,6 @@ static void matmul_wide(const struct rz_matmul_args *a, unpack_fn *unpack)
     tiles_end();
 }
 
-/* The activations: 16 rows as tiles, n_cols rounded up. */
-static void bf16_tiles(const float *x, size_t x_stride, uint32_t n_rows, uint32_t n_cols,
-                       uint16_t *tiles)
-{
-    for (uint32_t r = 0; r < TILE_ROWS; r++) {
-        uint16_t *to = tiles + r * TILE_COLS;
-        for (uint32_t c = 0; c < n_cols; c += TILE_COLS, to += TILE_ROWS * TILE_COLS) {
-            const uint32_t n = r < n_rows ? min_u32(n_cols - c, TILE_COLS) : 0;
-            const float *from = x + (r < n_rows ? r : 0) * x_stride + c;
-            const vflt low = vf_loadn(from, min_u32(n, LANES));
-            const vflt high = vf_loadn(from + LANES, n > LANES ? n - LANES : 0);
-            vi_store(to, (vint)_mm512_cvtne2ps_pbh(high, low));
-        }
-    }
-}
-
 static void unpack_q4_0(struct wide *w, const uint8_t *strip, uint32_t tile, uint8_t *out)
 {
     unpack_tile(strip, tile, &w->factors, out, format_q4_0());
@@ -348,7 +332,7 @@ static void matmul_bf16(const struct rz_matmul_args *a)
 /* Whether the tile unit does what the manual says, on small integers, whose products are exact.
  * A hypervisor or a kernel may offer AMX and not save its registers rightly; then the level below
  * is used, and named. */
-static bool tiles_work(void)
+static bool tiles_work(const struct rz_kernels *k)
 {
     enum {
         N_ROWS = STRIPS * RZ_STRIP_ROWS,
@@ -369,9 +353,9 @@ static bool tiles_work(void)
     }
     for (uint32_t i = 0; i < N_TOKENS * N_COLS; i++)
         x[i] = x_cycle[(i + i / N_COLS) % RZ_ARRAY_LEN(x_cycle)];
-    bf16_tiles(x, N_COLS, TILE_ROWS, N_COLS, tiles);
-    bf16_tiles(x + TILE_ROWS * N_COLS, N_COLS, N_TOKENS - TILE_ROWS, N_COLS,
-               tiles + TILE_ROWS * N_COLS);
+    k->bf16_tiles(x, N_COLS, TILE_ROWS, N_COLS, tiles);
+    k->bf16_tiles(x + TILE_ROWS * N_COLS, N_COLS, N_TOKENS - TILE_ROWS, N_COLS,
+                  tiles + TILE_ROWS * N_COLS);
     const struct rz_act act = {.n_rows = N_TOKENS, .n_cols = N_COLS, .bf16 = tiles};
     matmul_bf16(&(struct rz_matmul_args){.w = w,
                                          .w_row_bytes = 2 * N_COLS,
@@ -391,12 +375,11 @@ static bool tiles_work(void)
 
 void rz_kernels_matmul_amx(struct rz_kernels *k)
 {
-    if (!tiles_work()) {
+    if (!tiles_work(k)) {
         k->cpu_flags = (k->cpu_flags & ~(unsigned)RZ_CPU_AMX) | RZ_CPU_AMX_FAULTY;
         return;
     }
     k->wide_from = WIDE_FROM;
-    k->bf16_tiles = bf16_tiles;
     k->matmul_wide[RZ_Q4_0] = matmul_q4_0;
     k->matmul_wide[RZ_Q4_1] = matmul_q4_1;
     k->matmul_wide[RZ_Q5_0] = matmul_q5_0;

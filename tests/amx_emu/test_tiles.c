@@ -204,7 +204,7 @@ static void test_self_check(void **state)
     (void)state;
     if (no_amx())
         skip();
-    struct rz_kernels k;
+    struct rz_kernels k, below;
     const unsigned flags = rz_cpu_detect(RZ_CPU_ALL);
     rz_kernels_init(&k, flags);
     assert_int_equal(k.cpu_flags, flags);
@@ -214,9 +214,11 @@ static void test_self_check(void **state)
     rz_kernels_init(&k, flags);
     emu_break(0);
     assert_string_equal(rz_cpu_level_name(k.cpu_flags), "avx512+bf16 (amx failed its self-check)");
-    assert_int_equal(k.wide_from, 0);
+    rz_kernels_init(&below, flags & ~(unsigned)RZ_CPU_AMX);
+    assert_int_equal(k.wide_from, below.wide_from);
+    assert_null(k.matmul_wide[RZ_Q4_K]);
     for (int i = 0; i < RZ_N_DTYPES; i++)
-        assert_null(k.matmul_wide[i]);
+        assert_ptr_equal(k.matmul_wide[i], below.matmul_wide[i]);
 }
 
 enum {

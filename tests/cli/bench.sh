@@ -120,6 +120,11 @@ run 0 bench demo -p 8 -n 2 -r 1 -w 0 -q --baseline "llama-cpp=$dir/llama-bench" 
     --csv "$dir/figures.csv"
 out_has 'times as fast'
 same "$(awk -F, '{ print NF }' "$dir/figures.csv" | sort -u)" 24 'the columns with a baseline'
+run 2 bench demo -p 8 -n 2 -r 1 -w 0 -q --kv f32 --baseline "llama-cpp=$dir/llama-bench"
+err_has '--kv f16'
+run 0 bench demo -p 8 -n 2 -r 1 -w 0 -q -t 1 --kv q8_0 --baseline "llama-cpp=$dir/llama-bench"
+same "$(tail -n 1 "$dir/calls")" \
+    "-m $demo -t 1 -r 1 -o json -ngl 0 -p 8 -n 2 -ctk q8_0 -ctv q8_0 -fa 1" 'the arguments for q8_0'
 # ik_llama.cpp has no -d: decoding at a depth is asked for in its own way, prefill there is not.
 cat >"$dir/ik-bench" <<'EOF'
 #!/bin/sh
@@ -188,7 +193,7 @@ EOF
     trap 'kill $server; rm -rf "$dir"' EXIT
     while [ ! -s "$dir/port" ]; do sleep 0.05; done
     url=http://127.0.0.1:$(cat "$dir/port")
-    "$APR" bench demo -p 8 -n 4 --depth 0,16 -r 2 -w 0 -q -t 1 --json \
+    apr bench demo -p 8 -n 4 --depth 0,16 -r 2 -w 0 -q -t 1 --json \
         --baseline "ollama=$url/good" >"$out" 2>"$err"
     case $? in
     9) err_has libcurl ;;

@@ -2,6 +2,7 @@
  * read bandwidth as a plain loop finds it in the same run. */
 #include "check-kernels.h"
 
+#include "base/f16.h"
 #include "quant/dtype.h"
 #include "quant/pack.h"
 
@@ -91,6 +92,25 @@ static void bench_matmul(struct bench *b, const struct rz_kernels *k, rz_dtype t
         t = time_matmul(fn, &a, tokens[i] > 64 ? 2 : 5);
         one = 2.0 * SMALL_ROWS * N_COLS * tokens[i] / t * 1e-9;
         printf("  M=%u %.0f", tokens[i], one);
+    }
+    printf(" GFLOP/s\n");
+}
+
+/* Many rows of x in bfloat16. */
+static void bench_wide(struct bench *b, const struct rz_kernels *k, rz_dtype type)
+{
+    const struct rz_dtype_info *info = rz_dtype_info(type);
+    struct rz_act x = b->x;
+    struct rz_matmul_args a = {.w = b->weights,
+                               .w_row_bytes = N_COLS / info->block_len * info->block_bytes,
+                               .row_end = SMALL_ROWS,
+                               .x = &x,
+                               .y = b->y,
+                               .y_stride = SMALL_ROWS};
+    printf("  matmul_wide %-7s", info->name);
+    for (x.n_rows = 32; x.n_rows <= MAX_TOKENS; x.n_rows *= 4) {
+        const double t = time_matmul(k->matmul_wide[type], &a, 3);
+        printf(" M=%u %.0f", x.n_rows, 2.0 * SMALL_ROWS * N_COLS * x.n_rows / t * 1e-9);
     }
     printf(" GFLOP/s\n");
 }
@@ -199,6 +219,9 @@ static void bench_level(void *ctx, unsigned flags, unsigned below, const char *n
         bool changed = !flags || k.matmul_packed[i] != under.matmul_packed[i];
         if (changed && (!b->filter || strstr(type, b->filter)))
             bench_matmul(b, &k, (rz_dtype)i, !flags);
+        changed = k.matmul_wide[i] && k.matmul_wide[i] != under.matmul_wide[i];
+        if (changed && (!b->filter || strstr(type, b->filter)))
+            bench_wide(b, &k, (rz_dtype)i);
     }
     if (b->filter && strcmp(b->filter, "rows") != 0)
         return;
@@ -214,10 +237,11 @@ void bench_kernels(const char *filter, const char *only_level)
     size_t x_elems = (size_t)MAX_TOKENS * N_COLS;
     float *f32 = malloc(x_elems * sizeof *f32);
     int8_t *q = aligned_alloc(64, x_elems);
+    uint16_t *bf16 = aligned_alloc(64, x_elems * sizeof *bf16);
     struct rz_act_block *block = malloc(x_elems / 32 * sizeof *block);
     b.weights = aligned_alloc(RZ_PACKED_ALIGN, WEIGHT_BYTES);
     b.y = malloc((size_t)WEIGHT_BYTES);
-    if (!f32 || !q || !block || !b.weights || !b.y)
+    if (!f32 || !q || !bf16 || !block || !b.weights || !b.y)
         exit(1);
     struct rz_kernels ref;
     rz_kernels_init(&ref, 0);
@@ -228,12 +252,15 @@ void bench_kernels(const char *filter, const char *only_level)
     ref.quantize(f32, (uint32_t)x_elems, RZ_ACT_MAX_PAIRS, q, block, 1);
     /* Bytes of 0x11: finite in every format, so that no result is slow for being NaN. */
     memset(b.weights, 0x11, WEIGHT_BYTES);
-    b.x =
-        (struct rz_act){.n_cols = N_COLS, .f32 = f32, .f32_stride = N_COLS, .q = q, .block = block};
+    for (size_t i = 0; i < x_elems; i++)
+        bf16[i] = (uint16_t)(rz_f32_bits(f32[i]) >> 16);
+    b.x = (struct rz_act){
+        .n_cols = N_COLS, .f32 = f32, .f32_stride = N_COLS, .q = q, .block = block, .bf16 = bf16};
     printf("read bandwidth, one thread: %.2f GB/s\n", read_bandwidth(b.weights, WEIGHT_BYTES));
     ck_each_level(bench_level, &b);
     free(f32);
     free(q);
+    free(bf16);
     free(block);
     free(b.weights);
     free(b.y);

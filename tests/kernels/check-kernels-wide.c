@@ -1,13 +1,15 @@
 /* check-kernels-wide.c - products of many rows of x in bfloat16 (rz_kernels.matmul_wide).
  *
  * The reference rounds weights and activations to bfloat16 as docs/numerics.md says and sums their
- * products in double. The bound: with u = 2^-24, a product is rounded in at most 16 fused steps,
- * one addition of even and odd columns, 8 within the chunk of 256 columns, one per chunk and the
- * bias's: (27 + chunks) u S, S = sum |w x|, and each step may lose a subnormal, below 2^-126. Then
+ * products in double. The bound: with u = 2^-24, within a chunk of 256 columns a product of AMX is
+ * rounded in at most 16 fused steps, one addition of even and odd columns and 8 more, one of
+ * AVX-512 BF16 in at most 256 fused steps; then once per chunk and for the bias: (steps + 2 +
+ * chunks) u S, S = sum |w x|, and each step may lose a subnormal, below 2^-126. Then
  * the same product in splits of rows and tokens, on exactly sized buffers: all bits must be equal.
  */
 #include "check-kernels.h"
 
+#include "base/cpu.h"
 #include "base/f16.h"
 #include "quant/blocks.h"
 #include "quant/dtype.h"
@@ -198,7 +200,10 @@ static void multiply(struct check *c, const char *name, const struct wide_case *
 
 static void check_full(struct check *c, const char *name, struct wide_case *m)
 {
-    const uint32_t steps = 27 + (m->n_cols + CHUNK_COLS - 1) / CHUNK_COLS;
+    const uint32_t in_chunk = c->now.cpu_flags & RZ_CPU_AMX ? 25
+                              : m->n_cols < CHUNK_COLS      ? m->n_cols
+                                                            : CHUNK_COLS;
+    const uint32_t steps = in_chunk + 2 + (m->n_cols + CHUNK_COLS - 1) / CHUNK_COLS;
     multiply(c, name, m, (struct rz_matmul_args){.row_end = m->n_rows, .y = m->full}, m->n_tokens);
     for (uint32_t t = 0; t < m->n_tokens; t++) {
         for (uint32_t r = 0; r < m->n_rows; r++) {

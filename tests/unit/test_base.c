@@ -435,6 +435,10 @@ static void cpu_levels_nest(void **state)
     assert_int_equal(rz_cpu_detect(RZ_CPU_ALL & ~(unsigned)RZ_CPU_AVX512), all & RZ_CPU_AVX2);
     assert_int_equal(rz_cpu_parse_level("avx2", &mask), 0);
     assert_int_equal(rz_cpu_detect(mask), all & RZ_CPU_AVX2);
+    assert_int_equal(rz_cpu_parse_level("avx512", &mask), 0);
+    assert_int_equal(rz_cpu_detect(mask), all & (RZ_CPU_AVX2 | RZ_CPU_AVX512));
+    assert_int_equal(rz_cpu_parse_level("avx512+bf16", &mask), 0);
+    assert_int_equal(rz_cpu_detect(mask), all & (RZ_CPU_ALL & ~RZ_CPU_AMX));
     assert_int_equal(rz_cpu_parse_level("amx", &mask), 0);
     assert_int_equal(rz_cpu_detect(mask), all);
     assert_int_not_equal(rz_cpu_parse_level("sse9", &mask), 0);

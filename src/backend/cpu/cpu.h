@@ -59,6 +59,7 @@ struct cpu_backend {
     struct cpu_moe moe;
     struct cpu_weights *weights; /* packed copies (packed.h) */
     size_t strip_bytes;          /* 0 where products do not need a thread's strips */
+    bool any_wide;               /* products of some weight can be (rz_kernels.matmul_wide) */
     uint32_t step_rows; /* while experts run: the step's rows, which say if they are wide */
     void *memory;       /* owns all of the above */
     size_t memory_bytes;
@@ -73,8 +74,6 @@ static inline struct cpu_backend *cpu_of(struct rz_backend *b)
 struct rz_act rz_cpu_act_view(const struct cpu_backend *c, const struct cpu_act *a, const float *x,
                               uint32_t n_rows, uint32_t n_cols);
 
-/* Elements between rows of q and of block: such that the same columns of many rows do not fall
- * into the same few sets of the L1 cache. */
 /* Elements of 16 rows of bfloat16 tiles. */
 size_t rz_cpu_bf16_strip(uint32_t n_cols);
 

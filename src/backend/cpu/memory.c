@@ -89,7 +89,7 @@ static size_t place_all(struct cpu_backend *c, char *base)
     struct layout l = {.base = base};
     c->threads = place(&l, c->base.n_threads, sizeof *c->threads);
     place_act(&l, &c->act, c->need.max_tokens, c->need.max_cols);
-    if (c->k.wide_from)
+    if (c->any_wide)
         c->act.bf16 =
             place(&l, (c->need.max_tokens + 15) / 16 * rz_cpu_bf16_strip(c->need.max_cols),
                   sizeof *c->act.bf16);

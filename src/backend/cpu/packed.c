@@ -26,6 +26,7 @@ static size_t matrix_bytes(const struct rz_weight *w)
 
 rz_status rz_cpu_weights_add(struct cpu_backend *c, struct rz_weight *w, bool mapped, rz_error *err)
 {
+    c->any_wide |= c->k.matmul_wide[w->dtype] != NULL;
     if (!c->k.matmul_packed[w->dtype] && !w->packed)
         return RZ_OK;
     if (!c->weights && !(c->weights = calloc(1, sizeof *c->weights)))

@@ -30,7 +30,8 @@ struct cpu_weights {
     bool settled, from_file; /* some are multiplied where they lie in the file, packed */
 };
 
-/* Remembers w in w->impl. mapped: w->data lies in a read-only file mapping. */
+/* Remembers w in w->impl, and in c whether products can be wide. mapped: w->data lies in a
+ * read-only file mapping. */
 RZ_MUST_USE rz_status rz_cpu_weights_add(struct cpu_backend *c, struct rz_weight *w, bool mapped,
                                          rz_error *err);
 
