@@ -199,6 +199,7 @@ static rz_status write_all(struct run *r, const char *path, enum rz_compression 
     struct rz_move_sink sink = {.ctx = r, .write = on_write, .done = on_done};
     const char *temporary = NULL;
     rz_status status = ops->begin(&r->writer, &plan, r->err);
+    rz_source_stream(r->source);
     r->progress.n_tensors = r->plan.n;
     r->progress.total_bytes = r->report->from_bytes;
     for (size_t i = 0; !status && i < r->plan.n; i++) {

@@ -67,9 +67,9 @@ static inline const uint8_t *rz_rows_at(const struct rz_rows *r, uint64_t i)
 /* The index of the first value that is NaN or infinite, n if none is. */
 size_t rz_first_not_finite(const float *values, size_t n);
 
-/* The pages of part of a tensor: wanted soon, and no longer needed. Where the bytes are no file's
- * mapping nothing happens. */
-void rz_source_want(const rz_file *file, const void *data, size_t len);
+/* The pages of a file that is about to be read once, in order; and of part of a tensor that is no
+ * longer needed. Where the bytes are no file's mapping nothing happens. */
+void rz_source_stream(const rz_file *file);
 void rz_source_release(const rz_file *file, const void *data, size_t len);
 
 /* One tensor's way. importance: [n_importance][n_cols], row group by row group (an expert each), or

@@ -125,13 +125,31 @@ static void advise(const rz_file *file, const void *data, size_t len, int advice
     }
 }
 
-void rz_source_want(const rz_file *file, const void *data, size_t len)
+/* Not MADV_WILLNEED of what comes next: that fills the page cache with single pages (a conversion
+ * of 15 GB: 53 s of processor time with it, 43 without; Linux 6.18). Read-ahead on a fault takes
+ * large ones, and for maps of huge pages some MiB at once, however little the device is set to. */
+void rz_source_stream(const rz_file *file)
 {
-    advise(file, data, len, MADV_WILLNEED);
+    for (uint32_t i = 0; i < file->n_shards; i++)
+        advise(file, file->shards[i].map.data, file->shards[i].map.len, MADV_HUGEPAGE);
 }
 
+static bool outgrows_memory(const rz_file *file)
+{
+    const long page = sysconf(_SC_PAGESIZE), n_pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < file->n_shards; i++)
+        bytes += file->shards[i].map.len;
+    return page > 0 && n_pages > 0 && bytes / (uint64_t)page > (uint64_t)n_pages / 2;
+}
+
+/* A file of more than half the memory would push out all else, the result too, and itself before it
+ * is read again. Its pages go, and are used again while they are warm (15 GB in a virtual machine:
+ * 40 s of processor time instead of 44). */
 void rz_source_release(const rz_file *file, const void *data, size_t len)
 {
+    if (outgrows_memory(file))
+        advise(file, data, len, MADV_PAGEOUT);
     advise(file, data, len, MADV_DONTNEED);
 }
 
@@ -332,9 +350,6 @@ static rz_status do_chunk(struct chunk *c, struct totals *t)
     struct rz_mover *m = c->m;
     const uint8_t *from = c->in.data + c->first * c->in.row_bytes;
     size_t n_bytes = (size_t)(c->n * c->in.row_bytes);
-    uint64_t after = c->in.n_rows - c->first - c->n;
-    rz_source_want(c->move->file, from + n_bytes,
-                   (size_t)((after < c->n ? after : c->n) * c->in.row_bytes));
     if (!c->check_only)
         RZ_TRY(reserve_out(m, (size_t)(c->n * c->out_row_bytes), c->err));
     c->out = m->out[m->i_out];
