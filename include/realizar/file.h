@@ -128,6 +128,13 @@ RZ_API size_t rz_file_n_tensors(const rz_file *file);
 RZ_API const rz_tensor *rz_file_tensor_at(const rz_file *file, size_t i);
 RZ_API const rz_tensor *rz_file_tensor(const rz_file *file, const char *name);
 
+/* Compares the matrices that the file has twice, as rows and packed (rz_tensor.packed): *n_both is
+ * how many, *differs the first whose copies do not hold the same bits, or NULL, and *row the first
+ * such row, counted through all matrices of a stack. Reads all of them. Errors: RZ_ENOMEM. */
+RZ_API RZ_MUST_USE rz_status rz_file_compare_packed(const rz_file *file, size_t *n_both,
+                                                    const rz_tensor **differs, uint64_t *row,
+                                                    rz_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -33,7 +33,7 @@ const char *cli_gate_name(enum cli_gate gate)
 const char *cli_structure_name(enum cli_structure_check check)
 {
     static const char *const names[CLI_N_STRUCTURE_CHECKS] = {
-        "layers", "vocabulary", "width", "head", "special_ids", "binding", "checksum"};
+        "layers", "vocabulary", "width", "head", "special_ids", "binding", "checksum", "packed"};
     return names[check];
 }
 
@@ -316,12 +316,29 @@ static void check_checksum(const rz_file *file, struct cli_finding *out)
     rz_map_close(&map);
 }
 
+static void check_packed(const rz_file *file, struct cli_finding *out)
+{
+    size_t n_both;
+    const rz_tensor *differs;
+    uint64_t row;
+    rz_error err = {0};
+    if (rz_file_compare_packed(file, &n_both, &differs, &row, &err))
+        find(out, CLI_SKIP, "%s", err.text);
+    else if (differs)
+        find(out, CLI_FAIL, "row %llu of %s has other weights packed than plain",
+             (unsigned long long)row, differs->name);
+    else if (n_both)
+        find(out, CLI_PASS, "%zu matrices have the same weights packed and plain", n_both);
+    else
+        find(out, CLI_NA, "no matrix is there both packed and plain");
+}
+
 void cli_check_structure(enum cli_structure_check check, const rz_file *file,
                          struct cli_finding *out)
 {
     static void (*const checks[CLI_N_STRUCTURE_CHECKS])(const rz_file *, struct cli_finding *) = {
-        check_layers,      check_vocabulary, check_width,   check_head,
-        check_special_ids, check_binding,    check_checksum};
+        check_layers,      check_vocabulary, check_width,    check_head,
+        check_special_ids, check_binding,    check_checksum, check_packed};
     *out = (struct cli_finding){.verdict = CLI_PASS};
     checks[check](file, out);
 }

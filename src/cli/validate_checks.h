@@ -45,6 +45,7 @@ enum cli_structure_check {
     CLI_CHECK_SPECIAL_IDS, /* BOS, EOS ... are tokens */
     CLI_CHECK_BINDING,     /* every tensor that the architecture needs, in its shape, no other */
     CLI_CHECK_CHECKSUM,    /* of the container, where it keeps one */
+    CLI_CHECK_PACKED,      /* matrices that the file has twice are the same */
     CLI_N_STRUCTURE_CHECKS
 };
 const char *cli_structure_name(enum cli_structure_check check);

@@ -9,6 +9,8 @@
 #include "base/hash.h"
 #include "quant/pack.h"
 
+#include <realizar/tensor_stats.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -172,6 +174,63 @@ rz_status rz_file_unpack(struct rz_file *file, rz_error *err)
         to += rz_align_up(t->n_bytes, UNPACKED_ALIGN);
     }
     (void)mprotect(file->unpacked, total, PROT_READ);
+    return RZ_OK;
+}
+
+/* Bytes of a strip of a matrix that the file has twice; 0 of any other tensor. */
+static size_t twice_bytes(const struct rz_file *file, const rz_tensor *t)
+{
+    const uint8_t *data = t->data, *unpacked = file->unpacked;
+    if (!t->packed || !data ||
+        (unpacked && data >= unpacked && data < unpacked + file->unpacked_bytes))
+        return 0;
+    return t->n_bytes / rz_tensor_rows(t) * RZ_STRIP_ROWS;
+}
+
+/* Matrices are of whole strips, and so is a stack. */
+static bool same_packed(const rz_tensor *t, size_t strip_bytes, uint8_t *rows, uint64_t *row)
+{
+    const size_t row_bytes = strip_bytes / RZ_STRIP_ROWS;
+    for (size_t at = 0; at < t->n_bytes; at += strip_bytes) {
+        const struct rz_unpack_args a = {.type = t->dtype,
+                                         .n_rows = RZ_STRIP_ROWS,
+                                         .n_cols = (uint32_t)rz_tensor_cols(t),
+                                         .packed = (const uint8_t *)t->packed + at,
+                                         .w = rows,
+                                         .w_row_bytes = row_bytes};
+        rz_unpack_strips(&a, 0, 1);
+        const uint8_t *want = (const uint8_t *)t->data + at;
+        for (uint32_t r = 0; r < RZ_STRIP_ROWS; r++) {
+            *row = at / row_bytes + r;
+            if (memcmp(rows + r * row_bytes, want + r * row_bytes, row_bytes) != 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+rz_status rz_file_compare_packed(const rz_file *file, size_t *n_both, const rz_tensor **differs,
+                                 uint64_t *row, rz_error *err)
+{
+    size_t room = 0;
+    *n_both = 0;
+    *differs = NULL;
+    *row = 0;
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        const size_t bytes = twice_bytes(file, &file->tensors[i]);
+        *n_both += bytes > 0;
+        room = bytes > room ? bytes : room;
+    }
+    uint8_t *rows = malloc(room + 1);
+    if (!rows)
+        return rz_fail_nomem(err, room, "the rows of packed weights");
+    for (size_t i = 0; i < file->n_tensors && !*differs; i++) {
+        const rz_tensor *t = &file->tensors[i];
+        const size_t bytes = twice_bytes(file, t);
+        if (bytes && !same_packed(t, bytes, rows, row))
+            *differs = t;
+    }
+    free(rows);
     return RZ_OK;
 }
 

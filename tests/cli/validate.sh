@@ -6,14 +6,14 @@ edit=$(dirname "$0")/gguf_edit.py
 run 0 validate demo
 out_has 'PASS layers       4 layers, as declared'
 out_has 'N/A  checksum'
-out_has 'VALID: 12 checks passed, 0 warned, 0 failed, 0 skipped, 2 not applicable'
+out_has 'VALID: 12 checks passed, 0 warned, 0 failed, 0 skipped, 3 not applicable'
 err_is_empty
 run 0 validate demo --strict
 run 0 validate demo -q
-out_is 'VALID: 12 checks passed, 0 warned, 0 failed, 0 skipped, 2 not applicable\n'
+out_is 'VALID: 12 checks passed, 0 warned, 0 failed, 0 skipped, 3 not applicable\n'
 run 0 validate demo --quiet --threads 1
 run 0 validate --json demo
-json 'd["valid"] and len(d["checks"]) == 14 and d["findings"] == [] and d["num_tensors"] == 50'
+json 'd["valid"] and len(d["checks"]) == 15 and d["findings"] == [] and d["num_tensors"] == 50'
 json 'd["passed"] == sum(c["verdict"] == "PASS" for c in d["checks"]) == 12'
 run 4 validate "$RZ_SOURCE_DIR/README.md"
 if ! command -v python3 >/dev/null 2>&1; then
@@ -78,6 +78,20 @@ run 5 validate "$dir/bad.apr"
 out_has 'FAIL checksum     CRC-32 of the file is'
 run 4 hex "$dir/bad.apr" --limit 1
 out_has WRONG
+
+# Matrices that are there twice.
+run 0 convert demo -o "$dir/good.apr" --packed-only -f -q
+run 0 validate "$dir/good.apr" --strict
+out_has 'N/A  packed       no matrix is there both packed and plain'
+run 0 convert demo -o "$dir/good.apr" --packed -f -q
+run 0 validate "$dir/good.apr" --strict
+out_has 'PASS packed       29 matrices have the same weights packed and plain'
+run 0 hex "$dir/good.apr"
+data=$(awk '/ data at / { print $NF }' "$out")
+first=$(awk '/ offset .* from the data/ { print $(NF - 4); exit }' "$out")
+flip $((data + first + 9 * 16 * 8 * 34 + 2 * 5)) # of Q8_0's strip 9 the scale of row 5
+run 5 validate "$dir/bad.apr"
+out_has 'FAIL packed       row 149 of token_embd.weight has other weights packed than plain'
 flip 45
 run 4 validate "$dir/bad.apr"
 run 4 hex "$dir/bad.apr" --limit 1
