@@ -83,6 +83,10 @@ typedef struct rz_tensor {
  * not supported), RZ_ENOMEM. */
 RZ_API RZ_MUST_USE rz_status rz_file_open(rz_file **out, const char *path, rz_error *err);
 
+/* The same for who reads no plain weights: a matrix that the file has only packed
+ * (rz_tensor.packed) keeps data NULL, and takes no memory. */
+RZ_API RZ_MUST_USE rz_status rz_file_open_packed(rz_file **out, const char *path, rz_error *err);
+
 /* Closes *file and sets it to NULL. NULL and pointer to NULL are allowed. */
 RZ_API void rz_file_close(rz_file **file);
 

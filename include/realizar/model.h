@@ -18,13 +18,14 @@ typedef struct rz_model_options {
     unsigned cpu_mask;  /* ISA levels allowed (rz_cpu_level_mask); ~0u: all */
     bool no_packing;    /* keep no rearranged copies of the weights in memory: much slower, but the
                            file's pages are all that is needed */
+    bool only_look;     /* nothing will be computed soon: no weights are read ahead */
 } rz_model_options;
 
-/* The default options: n_threads 0, cpu_mask ~0u, no_packing false. */
+/* The default options: n_threads 0, cpu_mask ~0u, the others false. */
 RZ_API rz_model_options rz_model_options_default(void);
 
-/* "scalar", "avx2", "avx512" or "amx" to the mask that allows that level and those below.
- * RZ_EUSAGE for another name. */
+/* "scalar", "avx2", "avx512", "avx512+bf16" or "amx" to the mask that allows that level and those
+ * below. RZ_EUSAGE for another name. */
 RZ_API RZ_MUST_USE rz_status rz_cpu_level_mask(const char *name, unsigned *mask, rz_error *err);
 
 /* Opens a model file, binds its tensors, builds its tokenizer and parses its chat template.

@@ -298,6 +298,7 @@ static rz_status open_model(rz_model **model, const char *path, rz_error *why, r
 {
     rz_model_options options = rz_model_options_default();
     options.n_threads = 1;
+    options.only_look = true;
     rz_status status = rz_model_open(model, path, &options, why);
     if (status && status != RZ_ELOAD && status != RZ_EFORMAT) {
         *err = *why;
@@ -316,7 +317,7 @@ static rz_status inspect(const struct cli_call *call, rz_error *err)
     json_t *doc = NULL;
     rz_status status = cli_model_path(&path, call->operands[0], err);
     if (!status)
-        status = rz_file_open(&file, path, err);
+        status = rz_file_open_packed(&file, path, err);
     if (!status)
         status = open_model(&model, path, &why, err);
     if (!status) {

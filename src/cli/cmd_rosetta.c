@@ -101,7 +101,7 @@ static void print_inspected(const json_t *doc)
 static rz_status inspect(const struct rosetta_call *call, rz_error *err)
 {
     rz_file *file = NULL;
-    RZ_TRY(cli_open_file(&file, call->operands[0], err));
+    RZ_TRY(cli_open_listing(&file, call->operands[0], err));
     json_t *doc = inspect_json(file);
     rz_file_close(&file);
     if (!doc)

@@ -145,7 +145,7 @@ static rz_status template(const struct cli_call *call, rz_error *err)
     } else {
         status = cli_model_path(&path, call->operands[0], err);
         if (!status)
-            status = rz_file_open(&file, path, err);
+            status = rz_file_open_packed(&file, path, err);
         if (!status)
             status = model_template(&t, file, err);
     }

@@ -133,7 +133,8 @@ static rz_status tensors(const struct cli_call *call, rz_error *err)
 {
     struct job j = {.args = call->args};
     const struct tensors_args *a = j.args;
-    rz_status status = cli_open_file(&j.file, call->operands[0], err);
+    rz_status status = a->stats ? cli_open_file(&j.file, call->operands[0], err)
+                                : cli_open_listing(&j.file, call->operands[0], err);
     if (!status)
         status = cli_select_tensors(&j.chosen, j.file, a->filter, cli_tensor_order(a->sort), err);
     if (!status && a->stats)

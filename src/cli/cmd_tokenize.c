@@ -122,7 +122,7 @@ static rz_status tokenize(const struct cli_call *call, rz_error *err)
     rz_tokenizer *tok = NULL;
     rz_status status = cli_model_path(&path, call->operands[0], err);
     if (!status)
-        status = rz_file_open(&file, path, err);
+        status = rz_file_open_packed(&file, path, err);
     if (!status)
         status = rz_tokenizer_new(&tok, file, err);
     if (!status)

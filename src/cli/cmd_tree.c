@@ -242,7 +242,7 @@ static rz_status tree(const struct cli_call *call, rz_error *err)
     if (d.args->json && d.args->format && strcmp(d.args->format, "json") != 0)
         return rz_fail(err, RZ_EUSAGE, "--json and --format %s contradict each other",
                        d.args->format);
-    rz_status status = cli_open_file(&file, call->operands[0], err);
+    rz_status status = cli_open_listing(&file, call->operands[0], err);
     if (!status)
         status = cli_select_tensors(&chosen, file, d.args->filter, CLI_ORDER_FILE, err);
     if (!status) {

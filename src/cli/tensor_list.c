@@ -10,14 +10,26 @@
 #include <math.h>
 #include <string.h>
 
-rz_status cli_open_file(rz_file **file, const char *operand, rz_error *err)
+typedef rz_status open_fn(rz_file **out, const char *path, rz_error *err);
+
+static rz_status open_operand(open_fn *open, rz_file **file, const char *operand, rz_error *err)
 {
     char *path;
     *file = NULL;
     RZ_TRY(cli_model_path(&path, operand, err));
-    rz_status status = rz_file_open(file, path, err);
+    rz_status status = open(file, path, err);
     free(path);
     return status;
+}
+
+rz_status cli_open_file(rz_file **file, const char *operand, rz_error *err)
+{
+    return open_operand(rz_file_open, file, operand, err);
+}
+
+rz_status cli_open_listing(rz_file **file, const char *operand, rz_error *err)
+{
+    return open_operand(rz_file_open_packed, file, operand, err);
 }
 
 bool cli_name_matches(const char *pattern, const char *name)

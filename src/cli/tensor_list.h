@@ -10,6 +10,8 @@
 
 /* Opens the file that an operand names (cli_model_path). Errors: those of rz_file_open. */
 rz_status cli_open_file(rz_file **file, const char *operand, rz_error *err);
+/* The same for who reads no weights: rz_file_open_packed. */
+rz_status cli_open_listing(rz_file **file, const char *operand, rz_error *err);
 
 /* True if name has pattern in it, or, if the pattern has one of *?[, is matched by it as a shell
  * matches file names. NULL matches everything. */

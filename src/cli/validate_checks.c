@@ -276,6 +276,7 @@ static void check_binding(const rz_file *file, struct cli_finding *out)
 {
     rz_model_options options = rz_model_options_default();
     options.n_threads = 1;
+    options.only_look = true;
     rz_model *model = NULL;
     rz_error err = {0};
     rz_status status = rz_model_open(&model, rz_file_path(file), &options, &err);

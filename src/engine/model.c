@@ -17,7 +17,8 @@ rz_model_options rz_model_options_default(void)
 rz_status rz_cpu_level_mask(const char *name, unsigned *mask, rz_error *err)
 {
     if (rz_cpu_parse_level(name, mask))
-        return rz_fail(err, RZ_EUSAGE, "\"%s\" is no CPU level (levels: scalar, avx2, avx512, amx)",
+        return rz_fail(err, RZ_EUSAGE,
+                       "\"%s\" is no CPU level (levels: scalar, avx2, avx512, avx512+bf16, amx)",
                        name);
     return RZ_OK;
 }
@@ -57,7 +58,7 @@ static void set_name(rz_model *m)
 
 static rz_status open_parts(rz_model *m, const char *path, const rz_model_options *o, rz_error *err)
 {
-    RZ_TRY(rz_file_open_packed(&m->file, path, err));
+    RZ_TRY(rz_file_open_for(&m->file, path, o->only_look ? RZ_FILE_LOOK : RZ_FILE_PRODUCTS, err));
     RZ_TRY(rz_backend_cpu_new(&m->backend, o->n_threads, rz_cpu_detect(o->cpu_mask), err));
     m->backend->no_packing = o->no_packing;
     RZ_TRY(rz_weights_bind(&m->weights, m->file, m->backend, err));

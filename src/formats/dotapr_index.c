@@ -382,7 +382,7 @@ void rz_apr_touch_packed(const struct rz_apr_reader *r)
 {
     struct rz_shard *shard = &r->file->shards[0];
     uint64_t begin = UINT64_MAX, end = 0;
-    if (!r->file->keeps_packed || !is_mapped(r))
+    if (!r->file->read_ahead || !is_mapped(r))
         return;
     for (uint32_t i = 0; i < r->header.n_tensors; i++) {
         const struct rz_apr_entry *e = &r->entries[i];

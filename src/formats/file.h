@@ -54,8 +54,8 @@ struct rz_file {
     rz_tensor *tensors;
     size_t n_tensors, cap_tensors;
     struct rz_name_index meta_index, tensor_index;
-    bool keeps_packed; /* for products: packed weights are read where they lie */
-    void *unpacked;    /* rows of tensors that stand only packed, an anonymous mapping; or NULL */
+    bool read_ahead; /* packed weights will be read soon */
+    void *unpacked;  /* rows of tensors that stand only packed, an anonymous mapping; or NULL */
     size_t unpacked_bytes;
     struct rz_arena arena; /* names and string starts; its limit is the shards' bytes */
 };
@@ -87,11 +87,20 @@ enum rz_add_result rz_file_add_tensor(struct rz_file *file, const rz_tensor *ten
 /* Ends the filling. */
 void rz_file_seal(struct rz_file *file);
 
-/* rz_file_open that leaves data NULL of tensors that stand only packed (rz_tensor.packed). */
-RZ_MUST_USE rz_status rz_file_open_packed(struct rz_file **out, const char *path, rz_error *err);
+/* What a file is opened for: its names and types, its plain weights (rz_file_open), or products,
+ * which read packed weights where they lie, and soon. Only the second gives matrices that stand
+ * only packed their data. */
+enum rz_file_use {
+    RZ_FILE_LOOK,
+    RZ_FILE_ROWS,
+    RZ_FILE_PRODUCTS
+};
+RZ_MUST_USE rz_status rz_file_open_for(struct rz_file **out, const char *path, enum rz_file_use use,
+                                       rz_error *err);
 
-/* Gives these their data, in memory as large as they are. For rz_file_open, and for who opened with
- * the function above and needs rows after all; not while others read the file. */
+/* Gives the tensors that stand only packed their data, in memory as large as they are. For
+ * RZ_FILE_ROWS, and for who opened for something else and needs rows after all; not while others
+ * read the file. */
 RZ_MUST_USE rz_status rz_file_unpack(struct rz_file *file, rz_error *err);
 
 /* Bytes of an element as metadata stores it; 0 for strings, arrays and anything else. */

@@ -79,14 +79,14 @@ static rz_status read_any(struct rz_file *file, rz_error *err)
     return refuse_stranger(shard, err);
 }
 
-rz_status rz_file_open_packed(rz_file **out, const char *path, rz_error *err)
+rz_status rz_file_open_for(rz_file **out, const char *path, enum rz_file_use use, rz_error *err)
 {
     struct rz_file *file;
     struct stat st;
     rz_status status;
     *out = NULL;
     RZ_TRY(rz_file_new(&file, path, err));
-    file->keeps_packed = true;
+    file->read_ahead = use == RZ_FILE_PRODUCTS;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
         status = rz_hf_read_dir(file, err);
     } else {
@@ -94,6 +94,8 @@ rz_status rz_file_open_packed(rz_file **out, const char *path, rz_error *err)
         if (!status)
             status = read_any(file, err);
     }
+    if (!status && use == RZ_FILE_ROWS)
+        status = rz_file_unpack(file, err);
     if (status)
         rz_file_close(&file);
     *out = file;
@@ -102,9 +104,10 @@ rz_status rz_file_open_packed(rz_file **out, const char *path, rz_error *err)
 
 rz_status rz_file_open(rz_file **out, const char *path, rz_error *err)
 {
-    RZ_TRY(rz_file_open_packed(out, path, err));
-    rz_status status = rz_file_unpack(*out, err);
-    if (status)
-        rz_file_close(out);
-    return status;
+    return rz_file_open_for(out, path, RZ_FILE_ROWS, err);
+}
+
+rz_status rz_file_open_packed(rz_file **out, const char *path, rz_error *err)
+{
+    return rz_file_open_for(out, path, RZ_FILE_LOOK, err);
 }

@@ -84,6 +84,38 @@ static size_t check_packed(const rz_file *file)
     return n;
 }
 
+/* Opened for its names alone, a file with packed matrices only has nothing unpacked. */
+static void check_listing(const char *path, const rz_file *whole, bool only)
+{
+    rz_file *file;
+    rz_error err = {0};
+    if (rz_file_open_packed(&file, path, &err))
+        fail_msg("%s", err.text);
+    assert_null(file->unpacked);
+    assert_int_equal(rz_file_n_tensors(file), rz_file_n_tensors(whole));
+    for (size_t i = 0; i < rz_file_n_tensors(file); i++) {
+        const rz_tensor *t = rz_file_tensor_at(file, i), *w = rz_file_tensor_at(whole, i);
+        assert_string_equal(t->name, w->name);
+        assert_int_equal(t->n_bytes, w->n_bytes);
+        assert_int_equal(t->dtype, w->dtype);
+        assert_int_equal(t->data == NULL, only && w->n_dims == 2);
+        assert_non_null(w->data);
+    }
+    rz_file_close(&file);
+}
+
+/* tests/cli/validate.sh has one that differs. */
+static void check_compared(const rz_file *file, bool only)
+{
+    size_t n_both;
+    const rz_tensor *differs;
+    uint64_t row;
+    rz_error err = {0};
+    assert_int_equal(rz_file_compare_packed(file, &n_both, &differs, &row, &err), RZ_OK);
+    assert_null(differs);
+    assert_int_equal(n_both, only ? 0 : 29);
+}
+
 static void test_written(void **state)
 {
     (void)state;
@@ -98,6 +130,8 @@ static void test_written(void **state)
             fail_msg("%s", err.text);
         same_rows(demo, file);
         assert_int_equal(check_packed(file), 29);
+        check_listing(s.path, file, i % 2);
+        check_compared(file, i % 2);
         for (size_t k = 0; k < rz_file_n_tensors(file); k++) {
             const rz_tensor *t = rz_file_tensor_at(file, k);
             const uint8_t *image = file->shards[0].data;
