@@ -109,9 +109,11 @@ RZ_INLINE void float_strip(const struct float_args *a, int n, load_pair_fn *load
     for (uint32_t c = 0; c < a->n_cols;) {
         const uint32_t end = a->n_cols - c < FLOAT_RUN ? a->n_cols : c + FLOAT_RUN;
         float_zero(run, n);
-        ask_ahead(a->strip + (size_t)c * a->col_bytes, FLOAT_RUN * a->col_bytes, n == 1);
-        for (; c + 2 <= end; c += 2)
+        for (; c + 2 <= end; c += 2) {
+            /* Line by line: a run's at once are more misses than the L1 cache can have pending. */
+            ask_ahead(a->strip + (size_t)c * a->col_bytes, 2 * a->col_bytes, n == 1);
             float_pair(run, n, a, c, true, load);
+        }
         if (c < end)
             float_pair(run, n, a, c++, false, load);
         RZ_UNROLL
