@@ -11,14 +11,20 @@ shapes are also filled with normal weights and with Student's t of 3 degrees of 
 a random sign, N times (the same N for both files); printed are the mean and the standard deviation
 of the divergences of these files, whose errors are as large as the file's in every weight.
 
+--equivalents N: the same function as N other models: the dimensions of the residual stream, of the
+values and of the gated layers in another order and with other signs, which changes every block.
+Printed are the geometric means over these models of the divergences and of their ratio, with its
+standard error: what a quantizer does to a model, without the luck of one file.
+
 --sensitivity N: where errors cost most. Noise of equal energy in the weights of a certain size
 only, in units of the root mean square of their 256 neighbours, N times each, and its KL divergence.
 
 usage: quantization_compare.py --apr APR --llama-quantize PATH --text FILE MODEL.gguf
-       [--types q4_0,q4_k_m,...] [--spread N] [--sensitivity N]
+       [--types q4_0,q4_k_m,...] [--spread N] [--equivalents N] [--sensitivity N]
 MODEL holds any types; its F32 form is what is quantized. Needs numpy and gguf. Exit code 1 if
 apr's error is the larger one for any tensor, or a block differs that must not."""
 import argparse
+import copy
 import os
 import subprocess
 import sys
@@ -44,8 +50,8 @@ def tensors(path):
     return {t.name: t for t in GGUFReader(path).tensors}
 
 
-def fill(source, path, draw):
-    """A copy of an F32 file whose matrices are drawn anew."""
+def write_with(source, path, tensor_of):
+    """A copy of an F32 file whose tensors are tensor_of(name, shape), or as they are if None."""
     reader = GGUFReader(source)
     writer = GGUFWriter(path, reader.fields["general.architecture"].contents())
     for key, field in reader.fields.items():
@@ -55,12 +61,17 @@ def fill(source, path, draw):
         sub = field.types[-1] if kind == GGUFValueType.ARRAY else None
         writer.add_key_value(key, field.contents(), kind, sub_type=sub)
     for t in reader.tensors:
-        shape = t.data.shape
-        writer.add_tensor(t.name, draw(shape) if len(shape) > 1 else np.array(t.data))
+        made = tensor_of(t.name, t.data.shape)
+        writer.add_tensor(t.name, np.array(t.data) if made is None else made)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def fill(source, path, draw):
+    """A copy of an F32 file whose matrices are drawn anew."""
+    write_with(source, path, lambda name, shape: draw(shape) if len(shape) > 1 else None)
 
 
 def importance(path):
@@ -130,8 +141,8 @@ def compare(source, ours, theirs, means, main):
 
 def with_matrices(source, path, matrices):
     """A copy of an F32 file with these matrices."""
-    names = iter([n for n, t in tensors(source).items() if len(t.data.shape) > 1])
-    fill(source, path, lambda shape: matrices[next(names)].astype(np.float32))
+    write_with(source, path, lambda name, shape: matrices[name].astype(np.float32)
+               if name in matrices else None)
 
 
 def matrices_of(path):
@@ -151,6 +162,96 @@ def spread(judge, source, file, n_draws, scratch):
         with_matrices(source, scratch, matrices)
         found.append(judge.kl(scratch))
     return np.mean(found), np.std(found, ddof=1)
+
+
+class Order:
+    """Another order of n dimensions, with other signs; RMS norms and sums do not mind."""
+
+    def __init__(self, rng, n):
+        self.order = rng.permutation(n)
+        self.sign = rng.choice(np.array([-1, 1], np.float32), n)
+
+    def of_rows(self, w):
+        return (w.T * self.sign).T[self.order]
+
+    def of_columns(self, w):
+        return (w * self.sign)[:, self.order]
+
+    def without_signs(self):
+        plain = copy.copy(self)
+        plain.sign = np.ones_like(self.sign)
+        return plain
+
+
+def of_heads(rng, n_heads, n_kv_heads, length):
+    """For the values, and for what the heads that read them give: each head in its place."""
+    heads = [Order(rng, length) for _ in range(n_kv_heads)]
+    orders = []
+    for group in (1, n_heads // n_kv_heads):
+        o = Order(rng, n_kv_heads * group * length)
+        used = [h for h in heads for _ in range(group)]
+        o.order = np.concatenate([i * length + h.order for i, h in enumerate(used)])
+        o.sign = np.concatenate([h.sign for h in used])
+        orders.append(o)
+    return orders
+
+
+def equivalent(source, path, seed):
+    """A Qwen2 model of the same function with other blocks."""
+    reader, rng = GGUFReader(source), np.random.default_rng(seed)
+    arch = reader.fields["general.architecture"].contents()
+    count = lambda key: reader.fields[f"{arch}.{key}"].contents()
+    stream = Order(rng, count("embedding_length"))
+    n_heads, n_kv_heads = count("attention.head_count"), count("attention.head_count_kv")
+    made = {t.name: np.array(t.data, np.float32) for t in reader.tensors}
+    head_length = made["blk.0.attn_output.weight"].shape[1] // n_heads
+
+    def change(name, to):
+        if name in made:
+            made[name] = np.ascontiguousarray(to(made[name]))
+
+    for block in (f"blk.{i}." for i in range(count("block_count"))):
+        values, heads = of_heads(rng, n_heads, n_kv_heads, head_length)
+        gated = Order(rng, count("feed_forward_length"))
+        for name in ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up"):
+            change(f"{block}{name}.weight", stream.of_columns)
+        for name in ("attn_output", "ffn_down"):
+            change(f"{block}{name}.weight", stream.of_rows)
+        for name in ("attn_norm", "ffn_norm"):
+            change(f"{block}{name}.weight", stream.without_signs().of_rows)
+        change(f"{block}attn_v.weight", values.of_rows)
+        change(f"{block}attn_v.bias", values.of_rows)
+        change(f"{block}attn_output.weight", heads.of_columns)
+        change(f"{block}ffn_gate.weight", gated.without_signs().of_rows)
+        change(f"{block}ffn_up.weight", gated.of_rows)
+        change(f"{block}ffn_down.weight", gated.of_columns)
+    for name in ("token_embd.weight", "output.weight"):
+        change(name, stream.of_columns)
+    change("output_norm.weight", stream.without_signs().of_rows)
+    write_with(source, path, lambda name, shape: made[name])
+
+
+def equivalents(args, types, judge, path):
+    """Prints, for every type, the divergences of equivalent models' files."""
+    found = {(kind, weighted): [] for kind in types for weighted in (False, True)}
+    for seed in range(1, args.equivalents + 1):
+        equivalent(path("demo.gguf"), path("e.gguf"), seed)
+        if abs(judge.kl(path("e.gguf"))) > 1e-9:
+            sys.exit("the model's equivalent is none")
+        run(args.apr, "imatrix", path("e.gguf"), "-f", args.text, "-o", path("e-im.gguf"), "-q")
+        for kind, weighted in found:
+            extra = ["--imatrix", path("e-im.gguf")] if weighted else []
+            run(args.apr, "quantize", path("e.gguf"), path("o.gguf"), kind, "--force", "-q", *extra)
+            run(args.llama_quantize, *extra, path("e.gguf"), path("l.gguf"), kind)
+            found[kind, weighted].append([judge.kl(path("o.gguf")), judge.kl(path("l.gguf"))])
+    print("type     imatrix    KL apr    KL ggml  ratio (standard error)")
+    for (kind, weighted), kls in found.items():
+        kls = np.log(kls)
+        apr, ggml = np.exp(kls.mean(0))
+        ratios = kls[:, 0] - kls[:, 1]
+        error = np.std(ratios, ddof=1) / np.sqrt(len(ratios)) if len(ratios) > 1 else np.nan
+        print(f"{kind:8} {'yes' if weighted else 'no':7} {apr:9.6f} {ggml:10.6f}  {apr / ggml:.3f} "
+              f"({error:.3f})", flush=True)
 
 
 SIZES = [0, 0.5, 1, 1.5, 2.2, np.inf]
@@ -189,6 +290,7 @@ def main():
     p.add_argument("--text", required=True)
     p.add_argument("--types", default=",".join(SINGLE + MIXES))
     p.add_argument("--spread", type=int, default=0)
+    p.add_argument("--equivalents", type=int, default=0)
     p.add_argument("--sensitivity", type=int, default=0)
     p.add_argument("model")
     args = p.parse_args()
@@ -209,6 +311,9 @@ def main():
         print(f"{judge.n} positions")
         if args.sensitivity:
             sensitivity(judge, path("demo.gguf"), args.sensitivity, path("noise.gguf"))
+            return 0
+        if args.equivalents:
+            equivalents(args, types, judge, path)
             return 0
         print("type     data   imatrix  rmse apr  rmse ggml  ratio  worst tensor  "
               "blocks differ       KL apr    KL ggml"

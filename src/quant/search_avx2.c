@@ -66,6 +66,14 @@ RZ_INLINE vflt vf_pick(vmask m, vflt a, vflt b)
     return _mm256_blendv_ps(b, a, m);
 }
 
+/* Lanes step away from each other, 1, 2 or 4, exchanged. */
+RZ_INLINE vflt vf_exchange(vflt v, uint32_t step)
+{
+    if (step == 4)
+        return _mm256_permute2f128_ps(v, v, 1);
+    return step == 2 ? _mm256_permute_ps(v, 0x4E) : _mm256_permute_ps(v, 0xB1);
+}
+
 /* Four columns' codes, as bytes of a word. */
 RZ_INLINE void vf_store_codes(uint32_t *p, const vflt code[4])
 {

@@ -67,6 +67,14 @@ RZ_INLINE vflt vf_pick(vmask m, vflt a, vflt b)
     return _mm512_mask_blend_ps(m, b, a);
 }
 
+/* Lanes step away from each other, 1, 2, 4 or 8, exchanged. */
+RZ_INLINE vflt vf_exchange(vflt v, uint32_t step)
+{
+    if (step >= 4)
+        return step == 8 ? _mm512_shuffle_f32x4(v, v, 0x4E) : _mm512_shuffle_f32x4(v, v, 0xB1);
+    return step == 2 ? _mm512_permute_ps(v, 0x4E) : _mm512_permute_ps(v, 0xB1);
+}
+
 /* Four columns' codes, as bytes of a word. */
 RZ_INLINE void vf_store_codes(uint32_t *p, const vflt code[4])
 {

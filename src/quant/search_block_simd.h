@@ -17,25 +17,18 @@ struct search {
     struct batch batch;
     struct lanes a, b;         /* the best grids of the groups by themselves */
     struct lanes wq, wqq, wxq; /* the sums of the codes found last */
+    struct lanes xw, best_xw;  /* theirs, the best choice's: sum of weight * x * w */
     struct choice best;
+    struct lanes d, dmin; /* as stored: of the best, stretched */
 };
-
-/* Sixteen lanes as one vector of the compiler's, for the few operations across lanes. */
-typedef float lanes16 __attribute__((vector_size(64), may_alias));
 
 /* out: the lanes of l, each step lanes away exchanged. */
 RZ_INLINE void exchange(const struct lanes *l, uint32_t step, struct lanes *out)
 {
-    const lanes16 *v = (const lanes16 *)l;
-    lanes16 *o = (lanes16 *)out;
-    if (step == 8)
-        *o = __builtin_shufflevector(*v, *v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    else if (step == 4)
-        *o = __builtin_shufflevector(*v, *v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-    else if (step == 2)
-        *o = __builtin_shufflevector(*v, *v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-    else
-        *o = __builtin_shufflevector(*v, *v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
+        vflt other = vf_load(l->at + (step < VEC_LANES ? v : v ^ step));
+        vf_store(out->at + v, step < VEC_LANES ? vf_exchange(other, step) : other);
+    }
 }
 
 /* The sum of each block's lanes, in all of them: the same bits in each, for a + b is b + a. */

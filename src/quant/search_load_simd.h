@@ -107,18 +107,18 @@ struct losses {
 };
 
 /* The codes as stored: q - q_lo, or the index of the level. */
-RZ_INLINE void store_codes(const struct groups *g, vflt a, vflt b, struct code_words *out,
-                           struct losses *losses)
+RZ_INLINE void store_codes(const struct groups *g, const vflt found[2], const vflt stored[2],
+                           struct code_words *out, struct losses *losses)
 {
-    struct steps s = steps_of(a, b);
+    struct steps s = steps_of(found[0], found[1]);
     vflt sum = vf_zero(), largest = vf_zero();
     for (uint32_t i = 0; i < g->len; i += 4) {
         vflt code[4];
         for (uint32_t k = 0; k < 4; k++) {
             vflt x = load(&g->x[i + k], g), v = in_steps(g, &s, x), q = nearest_q(g, &s, v);
-            vflt w = a * q;
+            vflt w = stored[0] * q;
             if (g->form.kind == AFFINE)
-                w -= b;
+                w -= stored[1];
             vflt e = vf_abs(x - w);
             sum += e * e;
             largest = vf_max(e, largest);

@@ -68,6 +68,13 @@ RZ_INLINE vflt vf_power(vflt v)
     return (vflt)((vmask)v & 0x7F800000);
 }
 
+/* Lanes step away from each other, 1 or 2, exchanged. */
+RZ_INLINE vflt vf_exchange(vflt v, uint32_t step)
+{
+    return step == 2 ? __builtin_shufflevector(v, v, 2, 3, 0, 1)
+                     : __builtin_shufflevector(v, v, 1, 0, 3, 2);
+}
+
 /* Four columns' codes, as bytes of a word. */
 RZ_INLINE void vf_store_codes(uint32_t *p, const vflt code[4])
 {

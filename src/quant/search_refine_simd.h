@@ -3,7 +3,7 @@
 #ifndef RZ_QUANT_SEARCH_REFINE_SIMD_H
 #define RZ_QUANT_SEARCH_REFINE_SIMD_H
 
-#include "quant/search_block_simd.h"
+#include "quant/search_stretch_simd.h"
 
 /* Sums over the groups of a block: of the least squares of d and dmin. */
 struct block_sums {
@@ -78,8 +78,20 @@ RZ_INLINE void find_codes(struct search *s, struct choice *c, struct form form)
         store(&s->wxq, &g, sums.wxq);
         store(&s->a, &g, optimum(&g, &sums, a).a);
         store(&c->cost, &g, cost_of(&g, &sums, a, b));
+        store(&s->xw, &g, a * sums.wxq - b * g.wx);
     }
     sum_blocks(&c->cost, s->grid->n_groups);
+}
+
+/* Where c, on which codes were found last, costs less. */
+RZ_INLINE void keep_codes(struct search *s, const struct choice *c)
+{
+    for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
+        vmask less = vf_less(vf_load(c->cost.at + v), vf_load(s->best.cost.at + v));
+        vflt xw = vf_pick(less, vf_load(s->xw.at + v), vf_load(s->best_xw.at + v));
+        vf_store(s->best_xw.at + v, xw);
+    }
+    keep_choice(s, c);
 }
 
 RZ_INLINE void try_fractions(struct search *s, const struct lanes *d, float of_d,
@@ -147,7 +159,7 @@ RZ_INLINE void search_integers(struct search *s, struct form form)
     for (int i = 0; i <= N_REFINE; i++) {
         struct choice c = next;
         find_codes(s, &c, form);
-        keep_choice(s, &c);
+        keep_codes(s, &c);
         if (i == N_REFINE)
             break;
         best = s->best;
@@ -157,6 +169,7 @@ RZ_INLINE void search_integers(struct search *s, struct form form)
         next = s->best;
         s->best = best;
     }
+    stretch_blocks(s, form);
 }
 
 #endif

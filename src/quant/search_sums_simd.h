@@ -1,8 +1,51 @@
-/* search_sums_simd.h - what the codes of a pass cost on any grid, and their optimum. */
+/* search_sums_simd.h - sums of the columns; what the codes of a pass cost on any grid, and their
+ * optimum. */
 #ifndef RZ_QUANT_SEARCH_SUMS_SIMD_H
 #define RZ_QUANT_SEARCH_SUMS_SIMD_H
 
 #include "quant/search_grid_simd.h"
+
+RZ_INLINE vflt smallest_column(const struct batch *batch, uint32_t len, uint32_t v)
+{
+    vflt lo = vf_load(batch->x[0].at + v);
+    for (uint32_t i = 1; i < len; i++)
+        lo = vf_min(vf_load(batch->x[i].at + v), lo);
+    return lo;
+}
+
+/* squares: of the columns as they are, unweighted. Differences of near numbers cost bits: where it
+ * is shifted, one group with a min, it is measured from its smallest. */
+RZ_INLINE void sum_columns(struct batch *batch, uint32_t len, bool weighted, bool shifted,
+                           struct lanes *squares, uint32_t v)
+{
+    vflt w = vf_zero(), wx = w, wxx = w, xx = w, lo = w;
+    if (shifted)
+        lo = smallest_column(batch, len, v);
+    for (uint32_t i = 0; i < len; i++) {
+        vflt x = vf_load(batch->x[i].at + v), of_x;
+        if (weighted || shifted)
+            xx += x * x;
+        if (shifted) {
+            x -= lo;
+            vf_store(batch->x[i].at + v, x);
+        }
+        of_x = x;
+        if (weighted) {
+            vflt weight = vf_load(batch->weight[i].at + v);
+            w += weight;
+            of_x *= weight;
+        }
+        wx += of_x;
+        wxx += of_x * x;
+    }
+    if (!weighted)
+        w = vf_set1((float)len);
+    vf_store(batch->w.at + v, w);
+    vf_store(batch->wx.at + v, wx);
+    vf_store(batch->wxx.at + v, wxx);
+    vf_store(batch->shift.at + v, lo);
+    vf_store(squares->at + v, weighted || shifted ? xx : wxx);
+}
 
 /* What the codes of these sums cost on another grid, without wxx. */
 RZ_INLINE vflt cost_of(const struct groups *g, const struct sums *s, vflt a, vflt b)
