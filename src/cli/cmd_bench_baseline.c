@@ -199,8 +199,8 @@ static rz_status run_program_once(struct bench_job *j, uint32_t depth, const siz
     json_t *answer = status ? NULL : json_loadb(out.data ? out.data : "", out.len, 0, &why);
     rz_buf_fini(&out);
     if (!status && !json_is_array(answer))
-        status = rz_fail(err, RZ_EFORMAT, "%s does not answer with a JSON array %s",
-                         j->baseline[at[0]].path, why.text);
+        status = rz_fail(err, RZ_EFORMAT, "%s does not answer with a JSON array%s%s",
+                         j->baseline[at[0]].path, *why.text ? ": " : "", why.text);
     for (size_t i = 0; i < json_array_size(answer); i++)
         take(j, json_array_get(answer, i), at, depth);
     json_decref(answer);

@@ -273,9 +273,8 @@ static rz_status open_chat(struct chat *c, const char *operand, rz_error *err)
 {
     const struct chat_args *a = c->args;
     rz_generate_options checked;
-    uint64_t limit;
     RZ_TRY(cli_generate_options(&checked, &a->sampling, err));
-    RZ_TRY(cli_warm_limit(a->cache.limit, &limit, err));
+    RZ_TRY(cli_check_cache(&a->cache, &a->model, err));
     c->l.cache = &a->cache;
     RZ_TRY(cli_load(&c->l, operand, &a->model, &a->engine, a->quiet, err));
     if (!rz_model_get_template(c->l.model))

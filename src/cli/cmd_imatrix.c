@@ -102,11 +102,17 @@ static rz_status imatrix(const struct cli_call *call, rz_error *err)
     const struct imatrix_args *a = call->args;
     if (!a->file || !a->output)
         return rz_fail(err, RZ_EUSAGE, "give --file TEXT and --output FILE");
+    if (cli_same_file(a->file, a->output))
+        return rz_fail(err, RZ_EINVALID, "%s is the text, which the matrix would replace",
+                       a->output);
     struct cli_loaded l = {0};
     rz_ids ids = {0};
     rz_imatrix_report report;
     cli_interrupt_catch();
     rz_status status = cli_load(&l, call->operands[0], &a->model, NULL, a->quiet, err);
+    if (!status && cli_same_file(l.path, a->output))
+        status =
+            rz_fail(err, RZ_EINVALID, "%s is the model, which the matrix would replace", a->output);
     if (!status)
         status = read_ids(a, l.model, &ids, err);
     if (!status) {

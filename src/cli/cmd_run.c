@@ -197,12 +197,11 @@ static rz_status run(const struct cli_call *call, rz_error *err)
     r.l.cache = &a->cache;
     rz_buf_init(&r.prompt, CLI_MAX_INPUT);
     rz_generate_options checked;
-    uint64_t limit;
     rz_status status = read_prompt(&r, call, err);
     if (!status)
         status = cli_generate_options(&checked, &a->sampling, err);
     if (!status)
-        status = cli_warm_limit(a->cache.limit, &limit, err);
+        status = cli_check_cache(&a->cache, &a->model, err);
     if (!status)
         status = cli_load(&r.l, call->operands[0], &a->model, &a->engine, a->quiet, err);
     if (!status)

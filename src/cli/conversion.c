@@ -96,6 +96,8 @@ static rz_status convert(struct cli_conversion *c, const struct cli_verification
     const struct cli_conversion_args *a = c->args;
     struct cli_progress progress;
     struct checking checking = {.c = c, .v = *v, .progress = &progress};
+    if (a->packed && a->packed_only)
+        return rz_fail(err, RZ_EUSAGE, "--packed and --packed-only contradict each other");
     rz_convert_options o = rz_convert_options_default();
     o.format = a->format;
     if (!o.format && !rz_convert_format_of(v->path))

@@ -45,7 +45,7 @@ static void print_option(FILE *to, const struct cli_option *o)
 
 void cli_print_help(FILE *to, const struct cli_command *c)
 {
-    fprintf(to, "usage: apr %s %s [options]\n\n", c->name, c->operands);
+    fprintf(to, "usage: apr %s%s%s [options]\n\n", c->name, *c->operands ? " " : "", c->operands);
     char first = c->summary[0];
     if (first >= 'a' && first <= 'z')
         first = (char)(first - 'a' + 'A');

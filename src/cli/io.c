@@ -4,12 +4,17 @@
 
 #include "base/fail.h"
 #include "base/utf8.h"
+#include "cli/tensor_container.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum {
+    MAX_HEADER = 100 << 20 /* of SafeTensors, as its readers have it */
+};
 
 static rz_status read_stream(FILE *in, const char *name, struct rz_buf *out, rz_error *err)
 {
@@ -63,13 +68,36 @@ static rz_status open_failed(struct cli_out_file *f, const char *path, rz_error 
     return status;
 }
 
+bool cli_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static bool is_model(const char *path)
+{
+    uint8_t head[16];
+    FILE *f = fopen(path, "rbe");
+    size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+    if (f)
+        fclose(f);
+    const enum cli_container kind = cli_container_of(head, n);
+    /* Numbers of any kind may look like a SafeTensors header: not with a length like this. */
+    return kind == CLI_CONTAINER_SAFETENSORS ? cli_load_le(head, 8) <= MAX_HEADER
+                                             : kind != CLI_CONTAINER_UNKNOWN;
+}
+
 rz_status cli_out_file_open(struct cli_out_file *f, const char *path, rz_error *err)
 {
+    struct stat st;
+    *f = (struct cli_out_file){0};
+    const bool exists = !stat(path, &st);
+    if (exists && S_ISREG(st.st_mode) && is_model(path))
+        return rz_fail(err, RZ_EINVALID, "%s is a model, which this output would replace", path);
     *f = (struct cli_out_file){.path = strdup(path)};
     if (!f->path)
         return rz_fail_nomem(err, strlen(path), "a file's name");
-    struct stat st;
-    if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+    if (exists && !S_ISREG(st.st_mode)) {
         f->stream = fopen(path, "wb");
         return f->stream ? RZ_OK : open_failed(f, path, err);
     }

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 
 #include <realizar/status.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -22,7 +23,11 @@ struct cli_out_file {
     char *path, *temp; /* temp: NULL when written directly */
 };
 
-/* Errors: RZ_EIO, RZ_ENOMEM. */
+/* Whether both names are there and are the same file's. */
+bool cli_same_file(const char *a, const char *b);
+
+/* Errors: RZ_EINVALID (the file is there, and a model: no report replaces one), RZ_EIO, RZ_ENOMEM.
+ */
 rz_status cli_out_file_open(struct cli_out_file *f, const char *path, rz_error *err);
 /* Gives the file its name, closes it. On failure the file that had the name is as it was. */
 rz_status cli_out_file_commit(struct cli_out_file *f, rz_error *err);

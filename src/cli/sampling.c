@@ -162,12 +162,15 @@ rz_status cli_sampling_resolve(struct cli_sampling *s, const struct cli_sampling
 void cli_describe_sampling(const struct cli_sampling *s)
 {
     const rz_sampler_options *o = &s->options;
+    char last[32] = "the whole context";
+    if (o->repeat_last_n != UINT32_MAX)
+        snprintf(last, sizeof last, "%u tokens", o->repeat_last_n);
     cli_note("sampler   temperature %g%s, top-k %u, top-p %g, min-p %g, repeat penalty %g, "
-             "frequency penalty %g, presence penalty %g over %u tokens, %zu biases, seed %llu; "
+             "frequency penalty %g, presence penalty %g over %s, %zu biases, seed %llu; "
              "from %s, then the options given",
              (double)o->temperature, o->temperature > 0 ? "" : " (greedy)", o->top_k,
              (double)o->top_p, (double)o->min_p, (double)o->repeat_penalty,
-             (double)o->frequency_penalty, (double)o->presence_penalty, o->repeat_last_n, o->n_bias,
+             (double)o->frequency_penalty, (double)o->presence_penalty, last, o->n_bias,
              (unsigned long long)o->seed, s->source);
 }
 

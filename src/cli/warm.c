@@ -43,7 +43,7 @@ rz_status cli_warm_limit(const char *text, uint64_t *bytes, rz_error *err)
     const char *given = text ? text : getenv("APR_CACHE_LIMIT");
     rz_error ignored;
     *bytes = DEFAULT_LIMIT;
-    if (!given || !*given)
+    if (!given || (!text && !*given))
         return RZ_OK;
     if (!strcmp(given, "0")) {
         *bytes = 0;
@@ -53,6 +53,24 @@ rz_status cli_warm_limit(const char *text, uint64_t *bytes, rz_error *err)
         return rz_fail(err, RZ_EUSAGE, "%s takes bytes as 500M or 5G, or 0, not '%s'",
                        text ? "--cache-limit" : "APR_CACHE_LIMIT", given);
     return RZ_OK;
+}
+
+/* Whether products read packed weights at all. */
+static bool is_packing(const struct cli_model_args *args)
+{
+    return !args->no_packing && !(args->cpu_level && !strcmp(args->cpu_level, "scalar"));
+}
+
+rz_status cli_check_cache(const struct cli_cache_args *a, const struct cli_model_args *model,
+                          rz_error *err)
+{
+    uint64_t limit;
+    if (a->cache && a->no_cache)
+        return rz_fail(err, RZ_EUSAGE, "--cache and --no-cache contradict each other");
+    if (a->cache && !is_packing(model))
+        return rz_fail(err, RZ_EUSAGE, "--cache keeps packed weights, which %s does not use",
+                       model->no_packing ? "--no-packing" : "--cpu-level scalar");
+    return cli_warm_limit(a->limit, &limit, err);
 }
 
 static bool ends_in(const char *path, const char *ending)
@@ -68,8 +86,7 @@ static bool is_wanted(const struct cli_loaded *l, const struct cli_model_args *a
 {
     struct stat st;
     const struct cli_cache_args *a = l->cache;
-    if (!a || a->no_cache || args->no_packing ||
-        (args->cpu_level && !strcmp(args->cpu_level, "scalar")))
+    if (!a || a->no_cache || !is_packing(args))
         return false;
     return a->cache || ends_in(l->path, ".safetensors") || ends_in(l->path, ".json") ||
            (!stat(l->path, &st) && S_ISDIR(st.st_mode));

@@ -23,6 +23,10 @@ rz_status cli_warm_dir(char **dir, rz_error *err);
 /* --cache-limit or text (NULL: the default), APR_CACHE_LIMIT, or 20 GB. Errors: RZ_EUSAGE. */
 rz_status cli_warm_limit(const char *text, uint64_t *bytes, rz_error *err);
 
+/* RZ_EUSAGE if the options contradict each other, or say something that would not happen. */
+rz_status cli_check_cache(const struct cli_cache_args *a, const struct cli_model_args *model,
+                          rz_error *err);
+
 /* The copy of l->path, malloc'ed, or NULL: none, none wanted, or none for these options. Sets
  * l->keep_copy if one should be made. What fails is a note. */
 char *cli_warm_find(struct cli_loaded *l, const struct cli_model_args *args);

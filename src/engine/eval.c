@@ -61,6 +61,8 @@ static rz_status check_arguments(const rz_engine *engine, const int32_t *ids, si
     uint32_t n_vocab = rz_model_get_info(rz_engine_model(engine))->n_vocab;
     if (n < 2)
         return rz_fail(err, RZ_EUSAGE, "perplexity needs at least 2 tokens, the text has %zu", n);
+    if (rz_engine_n_ctx(engine) < 2)
+        return rz_fail(err, RZ_EUSAGE, "perplexity needs a context of at least 2 tokens");
     if (n_ctx < 2 || n_ctx > rz_engine_n_ctx(engine))
         return rz_fail(err, RZ_EUSAGE, "a window of %u tokens: expected 2 to %u", n_ctx,
                        rz_engine_n_ctx(engine));

@@ -7,6 +7,13 @@ export XDG_CACHE_HOME="$cache"
 packed=$cache/apr/packed
 prompt='What is 4 times 5?'
 
+# A level whose products take rows keeps no copy (docs/packed.md); this CPU or build has no other.
+run 0 run -v demo x -n 1
+if grep -q 'scalar kernels' "$err"; then
+    echo 'skipped: prepacked copies need more than scalar kernels'
+    finish
+fi
+
 # settle: a file changed this very moment is not kept, since a change after it could look the same.
 settle() {
     sleep 0.1
@@ -167,4 +174,10 @@ run 2 cache
 run 2 cache forget
 err_has 'cache takes list or clear'
 run 2 run demo x --no-cache=1
+run 2 run demo x --cache-limit ''
+run 2 run demo x --cache --no-cache
+err_has 'contradict'
+run 2 run demo x --cache --cpu-level scalar
+err_has '--cpu-level scalar does not use'
+run 2 run demo x --cache --no-packing
 finish

@@ -104,6 +104,7 @@ fi
 for kind in none lz4 zstd; do
     run 0 convert "$dir/a.gguf" -o "$dir/c.apr" --compression $kind --verify --force -q
 done
+run 2 convert "$dir/a.gguf" -o "$dir/c.apr" --packed --packed-only
 run 2 convert "$dir/a.gguf" -o "$dir/c.gguf" --compression lz4
 err_has 'no compression'
 run 2 convert "$dir/a.gguf" -o "$dir/c.gguf" --shard-size 1M

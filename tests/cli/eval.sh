@@ -34,5 +34,7 @@ pipe 2 '[1]' eval demo --ids-file -
 for bad in '{}' '[1, "x"]' '[1, -1]' '[1, 99999999]' '[1, 2' ''; do
     pipe 4 "$bad" eval demo --ids-file -
 done
+run 2 eval demo --file "$dir/text" --ctx 1
+err_has 'at least 2'
 run 9 eval demo --file "$dir/text" --gpu
 finish

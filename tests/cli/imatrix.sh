@@ -48,5 +48,12 @@ pipe 2 '' imatrix demo -f - -o "$dir/x.gguf"
 pipe 4 'a\0377' imatrix demo -f - -o "$dir/x.gguf"
 run 7 imatrix demo -f "$dir/text" -o "$dir/none/x.gguf"
 run 9 imatrix demo -f "$dir/text" -o "$dir/x.gguf" --gpu
+run 0 convert demo -o "$dir/model.gguf" -q
+cp "$dir/text" "$dir/text2"
+run 5 imatrix "$dir/model.gguf" -f "$dir/text" -o "$dir/model.gguf"
+err_has 'is the model'
+run 5 imatrix demo -f "$dir/text2" -o "$dir/text2"
+err_has 'is the text'
+if cmp -s "$dir/text" "$dir/text2"; then pass; else fail 'the text was changed'; fi
 if [ -e "$dir/x.gguf" ]; then fail 'a failure left a file'; else pass; fi
 finish

@@ -96,4 +96,17 @@ run 2 logits demo --ids "$vocab"
 err_has 'outside the vocabulary'
 run 2 logits demo --ids 1 -o - --json
 run 9 logits demo --ids 1 --gpu
+
+# No report takes the name of a model, be it another one.
+run 0 convert demo -o "$dir/m.gguf" -q
+run 0 convert demo -o "$dir/m" --format safetensors --quantize bf16 -q
+for model in m.gguf m/model.safetensors; do
+    cp "$dir/$model" "$dir/before"
+    run 5 logits demo --ids 1 -o "$dir/$model"
+    err_has 'is a model'
+    run 5 canary create demo --tokens 1 -q -o "$dir/$model"
+    run 5 profile demo -p 4 -n 1 -m 1 -w 0 -q --format json -o "$dir/$model"
+    if cmp -s "$dir/$model" "$dir/before"; then pass; else fail "$model was changed"; fi
+done
+run 0 logits demo --ids 1 -o "$dir/last.f32"
 finish
