@@ -45,6 +45,19 @@ static struct cli_checksum footer(const uint8_t *data, size_t len)
                                  crc(0, data, end)};
 }
 
+static bool is_compressed(const uint8_t *data)
+{
+    return cli_load_le(data + DOTAPR_FLAGS, 2) & CLI_DOTAPR_COMPRESSED;
+}
+
+size_t cli_container_odd_bytes(const uint8_t *data, size_t len)
+{
+    if (cli_container_of(data, len) != CLI_CONTAINER_DOTAPR || len < CLI_DOTAPR_HEADER_BYTES ||
+        is_compressed(data) || len % DOTAPR_ALIGNMENT == FOOTER_BYTES)
+        return 0;
+    return len % DOTAPR_ALIGNMENT;
+}
+
 size_t cli_container_checksums(const uint8_t *data, size_t len,
                                struct cli_checksum out[CLI_MAX_CHECKSUMS])
 {
@@ -60,8 +73,7 @@ size_t cli_container_checksums(const uint8_t *data, size_t len,
     out[0] =
         (struct cli_checksum){"header", (uint32_t)cli_load_le(data + DOTAPR_HEADER_CRC, 4), sum};
     /* Every section is padded, so four bytes more are a footer. Some writers leave it out. */
-    bool compressed = cli_load_le(data + DOTAPR_FLAGS, 2) & CLI_DOTAPR_COMPRESSED;
-    if (compressed || len % DOTAPR_ALIGNMENT != FOOTER_BYTES)
+    if (is_compressed(data) || len % DOTAPR_ALIGNMENT != FOOTER_BYTES)
         return 1;
     out[1] = footer(data, len);
     return 2;

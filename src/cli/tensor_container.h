@@ -29,6 +29,10 @@ enum {
 /* Little-endian integers of 1 to 8 bytes at any address. */
 uint64_t cli_load_le(const uint8_t *p, size_t n_bytes);
 
+/* Bytes that an .apr of version 2 has after the padding of its last section and that are no footer:
+ * 0 of any other file, and of one whose end is as it should be. */
+size_t cli_container_odd_bytes(const uint8_t *data, size_t len);
+
 /* A checksum that the container keeps of itself. */
 struct cli_checksum {
     const char *what; /* "header", "file" */

@@ -307,6 +307,12 @@ static void check_checksum(const rz_file *file, struct cli_finding *out)
          n == 2 ? "header and of the file"
          : n    ? sums[0].what
                 : rz_file_format(file));
+    const size_t odd = cli_container_odd_bytes(map.data, map.len);
+    if (odd)
+        find(out, CLI_WARN,
+             "the last %zu bytes are neither the end of a section nor a checksum: cut short, or "
+             "written without padding",
+             odd);
     for (size_t i = 0; i < n; i++) {
         if (sums[i].stored != sums[i].computed) {
             find(out, CLI_FAIL, "CRC-32 of the %s is %08x, the file says %08x", sums[i].what,

@@ -92,6 +92,10 @@ first=$(awk '/ offset .* from the data/ { print $(NF - 4); exit }' "$out")
 flip $((data + first + 9 * 16 * 8 * 34 + 2 * 5)) # of Q8_0's strip 9 the scale of row 5
 run 5 validate "$dir/bad.apr"
 out_has 'FAIL packed       row 149 of token_embd.weight has other weights packed than plain'
+head -c -1 "$dir/good.apr" >"$dir/bad.apr"
+run 0 validate "$dir/bad.apr"
+out_has 'WARN checksum     the last 3 bytes are neither the end of a section nor a checksum'
+run 5 validate "$dir/bad.apr" --strict
 flip 45
 run 4 validate "$dir/bad.apr"
 run 4 hex "$dir/bad.apr" --limit 1
