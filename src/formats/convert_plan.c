@@ -2,8 +2,8 @@
  * changes in the metadata.
  *
  * Vectors (norms, biases) are never quantized. GGUF's readers want them in F32, to which every
- * float widens exactly; on the way to SafeTensors an F32 vector goes back to the type of the
- * matrices where that loses nothing, so that a model comes out of a round trip as it went in. */
+ * float widens exactly; in SafeTensors they get the type of the matrices where that loses
+ * nothing, so that a model comes out of a round trip as it went in. */
 #include "base/f16.h"
 #include "base/fail.h"
 #include "formats/convert.h"
@@ -111,7 +111,7 @@ static bool is_lossless(const rz_tensor *t, rz_dtype type)
 
 static rz_dtype vector_type(const struct rz_plan *p, const rz_tensor *t, rz_dtype matrices)
 {
-    if (p->writer == &rz_write_gguf)
+    if (p->writer == &rz_write_gguf || (p->writer == &rz_write_safetensors && matrices == RZ_F32))
         return RZ_F32;
     if (p->writer == &rz_write_safetensors && t->dtype == RZ_F32 && matrices != RZ_F32 &&
         is_float(matrices) && is_lossless(t, matrices))
