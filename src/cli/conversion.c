@@ -96,6 +96,7 @@ static rz_status convert(struct cli_conversion *c, const struct cli_verification
     const struct cli_conversion_args *a = c->args;
     struct cli_progress progress;
     struct checking checking = {.c = c, .v = *v, .progress = &progress};
+    RZ_TRY(cli_check_output(v->path, err));
     if (a->packed && a->packed_only)
         return rz_fail(err, RZ_EUSAGE, "--packed and --packed-only contradict each other");
     rz_convert_options o = rz_convert_options_default();

@@ -68,6 +68,13 @@ static rz_status open_failed(struct cli_out_file *f, const char *path, rz_error 
     return status;
 }
 
+rz_status cli_check_output(const char *path, rz_error *err)
+{
+    if (!strcmp(path, "-"))
+        return rz_fail(err, RZ_EUSAGE, "this output cannot go to standard output: name a file");
+    return RZ_OK;
+}
+
 bool cli_same_file(const char *a, const char *b)
 {
     struct stat x, y;
@@ -91,6 +98,7 @@ rz_status cli_out_file_open(struct cli_out_file *f, const char *path, rz_error *
 {
     struct stat st;
     *f = (struct cli_out_file){0};
+    RZ_TRY(cli_check_output(path, err));
     const bool exists = !stat(path, &st);
     if (exists && S_ISREG(st.st_mode) && is_model(path))
         return rz_fail(err, RZ_EINVALID, "%s is a model, which this output would replace", path);

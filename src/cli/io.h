@@ -23,11 +23,15 @@ struct cli_out_file {
     char *path, *temp; /* temp: NULL when written directly */
 };
 
+/* RZ_EUSAGE if path is "-": what becomes a file only when it is complete cannot go to stdout. A
+ * file of that name is "./-". */
+rz_status cli_check_output(const char *path, rz_error *err);
+
 /* Whether both names are there and are the same file's. */
 bool cli_same_file(const char *a, const char *b);
 
-/* Errors: RZ_EINVALID (the file is there, and a model: no report replaces one), RZ_EIO, RZ_ENOMEM.
- */
+/* Errors: RZ_EINVALID (the file is there, and a model: no report replaces one), RZ_EIO, RZ_ENOMEM,
+ * cli_check_output's. */
 rz_status cli_out_file_open(struct cli_out_file *f, const char *path, rz_error *err);
 /* Gives the file its name, closes it. On failure the file that had the name is as it was. */
 rz_status cli_out_file_commit(struct cli_out_file *f, rz_error *err);

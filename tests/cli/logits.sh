@@ -109,4 +109,16 @@ for model in m.gguf m/model.safetensors; do
     if cmp -s "$dir/$model" "$dir/before"; then pass; else fail "$model was changed"; fi
 done
 run 0 logits demo --ids 1 -o "$dir/last.f32"
+
+# What gets its name when it is complete cannot go to stdout, and is no file "-" either.
+cd "$dir" || exit 1
+run 2 canary create demo --tokens 1 -q -o -
+err_has 'name a file'
+run 2 profile demo -p 4 -n 1 -m 1 -w 0 -q --format json -o -
+run 2 convert demo -o - --format gguf -q
+run 2 imatrix demo -f "$dir/text" -o -
+run 2 rosetta fingerprint demo -o -
+run 2 bench demo -p 4 -n 1 -r 1 -w 0 -q --csv -
+if [ -e ./- ]; then fail 'a file named -'; else pass; fi
+cd - >/dev/null || exit 1
 finish
