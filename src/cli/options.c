@@ -160,7 +160,9 @@ static rz_status store(const struct parser *p, struct match m, const char *value
 static rz_status parse_long(struct parser *p, const char *arg)
 {
     size_t len = strcspn(arg, "=");
-    if (!strcmp(arg, "offline")) {
+    if (len == strlen("offline") && !memcmp(arg, "offline", len)) {
+        if (arg[len])
+            return rz_fail(p->err, RZ_EUSAGE, "--offline takes no value");
         cli_set_offline();
         return RZ_OK;
     }

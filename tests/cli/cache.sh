@@ -174,6 +174,8 @@ run 2 cache
 run 2 cache forget
 err_has 'cache takes list or clear'
 run 2 run demo x --no-cache=1
+run 2 run demo x --offline=1
+err_has '--offline takes no value'
 run 2 run demo x --cache-limit ''
 run 2 run demo x --cache --no-cache
 err_has 'contradict'
