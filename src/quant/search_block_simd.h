@@ -31,8 +31,10 @@ RZ_INLINE void exchange(const struct lanes *l, uint32_t step, struct lanes *out)
     }
 }
 
-/* The sum of each block's lanes, in all of them: the same bits in each, for a + b is b + a. */
-RZ_INLINE void sum_blocks(struct lanes *l, uint32_t n_groups)
+typedef vflt join_fn(vflt a, vflt b);
+
+/* Each block's lanes joined, in all of them. */
+RZ_INLINE void join_blocks(struct lanes *l, uint32_t n_groups, join_fn *join)
 {
     for (uint32_t step = 8; step > 0; step /= 2) {
         struct lanes other;
@@ -40,27 +42,32 @@ RZ_INLINE void sum_blocks(struct lanes *l, uint32_t n_groups)
             continue;
         exchange(l, step, &other);
         for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES)
-            vf_store(l->at + v, vf_load(l->at + v) + vf_load(other.at + v));
+            vf_store(l->at + v, join(vf_load(l->at + v), vf_load(other.at + v)));
     }
+}
+
+RZ_INLINE vflt join_sum(vflt a, vflt b)
+{
+    return a + b;
+}
+
+/* The one of larger magnitude; of two signs, the positive. */
+RZ_INLINE vflt join_extreme(vflt a, vflt b)
+{
+    vflt x = vf_abs(a), y = vf_abs(b);
+    return vf_pick(vf_less(x, y), b, vf_pick(vf_less(y, x), a, vf_max(a, b)));
+}
+
+/* The sum of each block's lanes, in all of them: the same bits in each, for a + b is b + a. */
+RZ_INLINE void sum_blocks(struct lanes *l, uint32_t n_groups)
+{
+    join_blocks(l, n_groups, join_sum);
 }
 
 /* The number of largest magnitude in each block's lanes, in all of them. */
 static void extreme_of_blocks(struct lanes *l, uint32_t n_groups)
 {
-    for (uint32_t step = 8; step > 0; step /= 2) {
-        struct lanes other;
-        if (step >= n_groups)
-            continue;
-        exchange(l, step, &other);
-        for (uint32_t v = 0; v < RZ_LANES; v += VEC_LANES) {
-            vflt a = vf_load(l->at + v), b = vf_load(other.at + v), x = vf_abs(a), y = vf_abs(b);
-            vflt larger = vf_pick(vf_less(x, y), b, a);
-            /* Of two signs, the positive. */
-            vflt even = vf_max(a, b);
-            larger = vf_pick(vf_less(x, y), larger, vf_pick(vf_less(y, x), larger, even));
-            vf_store(l->at + v, larger);
-        }
-    }
+    join_blocks(l, n_groups, join_extreme);
 }
 
 RZ_INLINE vflt nonzero(vflt v)
