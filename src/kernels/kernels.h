@@ -8,82 +8,11 @@
 #ifndef RZ_KERNELS_KERNELS_H
 #define RZ_KERNELS_KERNELS_H
 
+#include "kernels/act.h"
 #include "kernels/kv_block.h"
 
 #include <realizar/dtype.h>
 #include <stdbool.h>
-
-/* Activations are quantized in blocks of this many columns, one f32 scale each. Row lengths of
- * quantized matrices are multiples of 32. */
-enum {
-    RZ_ACT_BLOCK = 32,
-    RZ_ACT_MAX = 127,      /* |q| */
-    RZ_ACT_MAX_PAIRS = 120 /* where a code of 4 bits is added to q (mul_pairs_avx512.h) */
-};
-
-/* What 32 quantized columns of a row of activations need beside q, in the form in which products
- * use it: x ~ scale * q. 32 bytes, so that a token's block is one pointer in the inner loops. */
-struct rz_act_block {
-    float scale;
-    float min_factor;      /* scale * sum of the 32 q, rounded once: what a weight's min is times */
-    float min_factor16[2]; /* the same of columns 0-15 and 16-31 */
-    int32_t neg_sum;       /* -(sum of the 32 q) */
-    int32_t neg_sum16[2];  /* of columns 0-15 and 16-31, at most 2032 in magnitude */
-    int32_t unused;
-};
-
-/* Field by field: as a whole it would be put together on the stack, and reading that back stalls.
- */
-static inline void rz_act_block_set(struct rz_act_block *b, float scale, int32_t sum_low,
-                                    int32_t sum_high)
-{
-    b->scale = scale;
-    b->min_factor = scale * (float)(sum_low + sum_high);
-    b->min_factor16[0] = scale * (float)sum_low;
-    b->min_factor16[1] = scale * (float)sum_high;
-    b->neg_sum = -(sum_low + sum_high);
-    b->neg_sum16[0] = -sum_low;
-    b->neg_sum16[1] = -sum_high;
-    b->unused = 0;
-}
-
-/* Rows of activations, as a matmul takes them. f32 is always there; q and block only where the
- * weight's type wants quantized activations (rz_kernels.quantized[dtype]).
- * Quantized rows lie in tiles, so that a product of many rows reads them in one stream: tile_rows
- * rows (a power of two) each, then of what is left over the largest powers of two that fit. A tile
- * of n rows from row m on is [n_cols / 32][n] blocks of 32 columns, from q + m * n_cols and block +
- * m * n_cols / 32: see rz_act_at. */
-struct rz_act {
-    uint32_t n_rows, n_cols;
-    const float *f32; /* [n_rows][f32_stride] */
-    size_t f32_stride;
-    const int8_t *q; /* at most rz_kernels.max_q[dtype] in magnitude, 64-byte aligned */
-    const struct rz_act_block *block;
-    uint32_t tile_rows; /* rz_kernels.tile_rows */
-    /* [n_rows / 16][n_cols / 32] tiles of [16][32], both numbers rounded up, zeros where x ends,
-     * 64-byte aligned: only for wide products. */
-    const uint16_t *bf16;
-};
-
-/* Where a row is among the tiles: its first block is number `first` of the rows' blocks, the next
- * ones are `step` on. */
-struct rz_act_place {
-    size_t first;
-    uint32_t step;
-};
-
-/* Of row m of n_rows, each of n_blocks blocks. */
-static inline struct rz_act_place rz_act_at(uint32_t m, uint32_t n_rows, uint32_t n_blocks,
-                                            uint32_t tile_rows)
-{
-    uint32_t begin = m / tile_rows * tile_rows, n = tile_rows;
-    while (n > n_rows - begin || m >= begin + n) {
-        if (n <= n_rows - begin)
-            begin += n;
-        n /= 2;
-    }
-    return (struct rz_act_place){(size_t)begin * n_blocks + (m - begin), n};
-}
 
 /* y[m][row] = bias[row] + sum over columns of w[row][col] * x[m][col], for row_begin <= row <
  * row_end and all rows m of x. */
@@ -156,16 +85,15 @@ struct rz_kernels {
      * stays NaN, subnormals become zeros. NULL where wide_from is 0. */
     void (*bf16_tiles)(const float *x, size_t x_stride, uint32_t n_rows, uint32_t n_cols,
                        uint16_t *tiles);
-    bool quantized[RZ_N_DTYPES]; /* matmul reads x->q and x->block rather than x->f32 */
+    bool quantized[RZ_N_DTYPES]; /* matmul reads x->q and x->factors, not x->f32 */
     uint8_t max_q[RZ_N_DTYPES];  /* the same at every level, so that results are */
     uint32_t tile_rows;          /* of rz_act */
-    /* One row, to blocks that are step apart (1: one after the other), n columns (a multiple of
-     * 32): scale = max|x| / max_q per block, q = x * (max_q / max|x|) rounded to nearest even; the
-     * same bits at every level. A block whose max|x| is below 2^-119 counts as zeros (scale 0, q
-     * 0). NaN or infinity in x gives a NaN scale, so that it reaches the logits and is reported
-     * there. */
+    /* One row, to blocks 0, step, 2 step ... of q and factors, n columns (a multiple of 32): scale
+     * = max|x| / max_q per block, q = x * (max_q / max|x|) rounded to nearest even; the same bits
+     * at every level. A block whose max|x| is below 2^-119 counts as zeros (scale 0, q 0). NaN or
+     * infinity in x gives a NaN scale, so that it reaches the logits and is reported there. */
     void (*quantize)(const float *x, uint32_t n, uint8_t max_q, int8_t *q,
-                     struct rz_act_block *block, uint32_t step);
+                     const struct rz_act_factors *factors, uint32_t step);
     rz_attend_fn *attend[RZ_N_KV_TYPES];
     /* Adds a chunk's result to that of the chunks before it, n rows; a row of to without positions
      * becomes the chunk's, bit for bit. */

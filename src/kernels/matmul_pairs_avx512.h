@@ -20,7 +20,7 @@ struct span {
     uint32_t n_strips, n_tiles;
     uint32_t n_blocks; /* of 32 columns, in a row */
     const int8_t *q;
-    const struct rz_act_block *block;
+    struct rz_act_factors factors;
     float *sum; /* [n_strips][SPAN_TILES][TILE_SUMS] */
 };
 
@@ -39,7 +39,8 @@ RZ_INLINE void ask_for_x(const struct span *s, uint32_t begin, uint32_t i)
     for (uint32_t t = 0; t < s->n_tiles; t++) {
         const size_t at = ((size_t)t * s->n_blocks + begin) * MAX_TOKENS + i * PART;
         ask_for(s->q + at * RZ_ACT_BLOCK, PART * RZ_ACT_BLOCK);
-        ask_for(s->block + at, PART * sizeof *s->block);
+        ask_for(s->factors.scale + at, PART * sizeof *s->factors.scale);
+        ask_for(s->factors.min_factor + at, PART * sizeof *s->factors.min_factor);
     }
 }
 
@@ -60,7 +61,7 @@ RZ_INLINE void mul_tile(const struct span *s, uint32_t i_tile, const struct form
     const uint32_t begin = i_tile * PANEL_BLOCKS;
     for (uint32_t t = 0; t < s->n_tiles; t++) {
         const size_t at = ((size_t)t * s->n_blocks + begin) * MAX_TOKENS;
-        pair_x(&x[t], s->q + at * RZ_ACT_BLOCK, s->block + at);
+        pair_x(&x[t], s->q + at * RZ_ACT_BLOCK, rz_act_factors_from(s->factors, at));
     }
     for (uint32_t i = 0; i < s->n_strips; i++) {
         const uint8_t *tile = s->strips + i * s->strip_bytes + (size_t)i_tile * f->tile_bytes;
@@ -84,14 +85,15 @@ RZ_INLINE void mul_span(const struct rz_matmul_args *a, uint32_t r, uint32_t end
     _Alignas(64) float sum[SPAN_STRIPS * SPAN_TILES * TILE_SUMS];
     const struct rz_act *x = a->x;
     const size_t strip_bytes = RZ_STRIP_ROWS * a->w_row_bytes;
-    const struct span s = {.strips = (const uint8_t *)a->w + r / RZ_STRIP_ROWS * strip_bytes,
-                           .strip_bytes = strip_bytes,
-                           .n_strips = (end - r + RZ_STRIP_ROWS - 1) / RZ_STRIP_ROWS,
-                           .n_tiles = n_tiles,
-                           .n_blocks = x->n_cols / RZ_ACT_BLOCK,
-                           .q = x->q + (size_t)t * x->n_cols,
-                           .block = x->block + (size_t)t * (x->n_cols / RZ_ACT_BLOCK),
-                           .sum = sum};
+    const struct span s = {
+        .strips = (const uint8_t *)a->w + r / RZ_STRIP_ROWS * strip_bytes,
+        .strip_bytes = strip_bytes,
+        .n_strips = (end - r + RZ_STRIP_ROWS - 1) / RZ_STRIP_ROWS,
+        .n_tiles = n_tiles,
+        .n_blocks = x->n_cols / RZ_ACT_BLOCK,
+        .q = x->q + (size_t)t * x->n_cols,
+        .factors = rz_act_factors_from(x->factors, (size_t)t * (x->n_cols / RZ_ACT_BLOCK)),
+        .sum = sum};
     memset(sum, 0, (size_t)s.n_strips * SPAN_TILES * TILE_SUMS * sizeof *sum);
     for (uint32_t i = 0; i < x->n_cols / f->block_len; i++)
         mul_tile(&s, i, f);
@@ -119,7 +121,7 @@ RZ_INLINE void matmul_pairs(const struct rz_matmul_args *a, const struct format 
     struct rz_act x = *a->x;
     x.n_rows -= n;
     x.q += (size_t)n * x.n_cols;
-    x.block += (size_t)n * (x.n_cols / RZ_ACT_BLOCK);
+    x.factors = rz_act_factors_from(x.factors, (size_t)n * (x.n_cols / RZ_ACT_BLOCK));
     struct rz_matmul_args part = *a;
     part.x = &x;
     part.y += n * a->y_stride;

@@ -27,13 +27,13 @@ static double dot_block(const struct rz_int_block *b, uint32_t len, const struct
     double total = 0;
     for (uint32_t g = 0; g < len / 16; g++) {
         const size_t block = at.first + (size_t)at.step * (col / RZ_ACT_BLOCK + g / 2);
-        const struct rz_act_block *xb = x->block + block;
         const int8_t *q = x->q + block * RZ_ACT_BLOCK + 16 * (g % 2);
         int32_t dot = 0;
         for (uint32_t i = 0; i < 16; i++)
             dot += b->q[16 * g + i] * q[i];
-        double w = (double)b->scale[g] * dot - (double)b->min[g] * -xb->neg_sum16[g % 2];
-        total += w * (double)xb->scale;
+        double w = (double)b->scale[g] * dot -
+                   (double)b->min[g] * -x->factors.neg_sum16[2 * block + g % 2];
+        total += w * (double)x->factors.scale[block];
     }
     return total;
 }

@@ -60,7 +60,8 @@ RZ_INLINE void matmul_strips(const struct rz_matmul_args *a, const struct format
                     .strip = (const uint8_t *)a->w + r / RZ_STRIP_ROWS * strip_bytes,
                     .n_blocks = x->n_cols / RZ_ACT_BLOCK,
                     .q = x->q + (size_t)t * x->n_cols,
-                    .block = x->block + (size_t)t * (x->n_cols / RZ_ACT_BLOCK),
+                    .factors =
+                        rz_act_factors_from(x->factors, (size_t)t * (x->n_cols / RZ_ACT_BLOCK)),
                     .y = a->y + t * a->y_stride + r,
                     .y_stride = a->y_stride,
                     .n_rows = end - r < RZ_STRIP_ROWS ? end - r : RZ_STRIP_ROWS,

@@ -29,17 +29,11 @@ struct panel {
     struct factors f;
 };
 
-/* rz_act_block, with minus what is of x alone. */
-struct pair_block {
-    float scale, min_factor;
-    int32_t start;
-    int32_t unused;
-};
-
 /* 256 columns of a tile of x: of each 32 the first 16 with PAIR_S added, the others with PAIR_U. */
 struct pair_tile {
     _Alignas(64) int8_t q[PANEL_BLOCKS][MAX_TOKENS][RZ_ACT_BLOCK];
-    struct pair_block block[PANEL_BLOCKS][MAX_TOKENS];
+    float scale[PANEL_BLOCKS][MAX_TOKENS], min_factor[PANEL_BLOCKS][MAX_TOKENS];
+    int32_t start[PANEL_BLOCKS][MAX_TOKENS]; /* minus what is of x alone */
 };
 
 RZ_INLINE vint pair_start(const vint code[8])
@@ -66,30 +60,39 @@ RZ_INLINE void unpack_panel(struct panel *p, const uint8_t *tile, const struct f
     }
 }
 
-_Static_assert(sizeof(struct pair_block) == 16 && offsetof(struct pair_block, start) == 8 &&
-                   sizeof(struct rz_act_block) == 32 &&
-                   offsetof(struct rz_act_block, min_factor) ==
-                       offsetof(struct pair_block, min_factor),
-               "pair_x moves the halves of blocks");
+/* Of rows 4j ... 4j + 3 of x, 32 bytes each: stored to `to` with the offsets added; the sums of
+ * their pairs' products, of row 4j + r in all of lanes 4r ... 4r + 3. */
+RZ_INLINE vint pair_rows(int8_t *to, const int8_t *q, vint offset)
+{
+    const vint a = _mm512_add_epi8(vi_load(q), offset);
+    const vint b = _mm512_add_epi8(vi_load(q + 2 * RZ_ACT_BLOCK), offset);
+    vi_store(to, a);
+    vi_store(to + 2 * RZ_ACT_BLOCK, b);
+    vint sum = _mm512_dpbusd_epi32(vi_set1(0), _mm512_shuffle_i64x2(a, b, 0xDD),
+                                   _mm512_shuffle_i64x2(a, b, 0x88));
+    sum = vi_add(sum, _mm512_shuffle_epi32(sum, 0x4E));
+    return vi_add(sum, _mm512_shuffle_epi32(sum, 0xB1));
+}
 
-/* Four rows of x at a time, 128 bits of each in a vector. */
-static void pair_x(struct pair_tile *to, const int8_t *q, const struct rz_act_block *x)
+_Static_assert(MAX_TOKENS == LANES, "a tile's numbers of one block are a vector");
+
+/* f: of the tile's first block. */
+static void pair_x(struct pair_tile *to, const int8_t *q, const struct rz_act_factors f)
 {
     const vint offset =
         _mm512_mask_blend_epi64(0xCC, _mm512_set1_epi8(PAIR_S), _mm512_set1_epi8(PAIR_U));
-    for (int i = 0; i < PANEL_BLOCKS * MAX_TOKENS; i += 4) {
-        int8_t(*rows)[RZ_ACT_BLOCK] = &to->q[i / MAX_TOKENS][i % MAX_TOKENS];
-        const vint a = _mm512_add_epi8(vi_load(q + (size_t)i * RZ_ACT_BLOCK), offset);
-        const vint b = _mm512_add_epi8(vi_load(q + (size_t)(i + 2) * RZ_ACT_BLOCK), offset);
-        vi_store(rows[0], a);
-        vi_store(rows[2], b);
-        vint sum = _mm512_dpbusd_epi32(vi_set1(0), _mm512_shuffle_i64x2(a, b, 0xDD),
-                                       _mm512_shuffle_i64x2(a, b, 0x88));
-        sum = vi_add(sum, _mm512_shuffle_epi32(sum, 0x4E));
-        sum = vi_add(sum, _mm512_shuffle_epi32(sum, 0xB1));
-        const vint block = _mm512_shuffle_i64x2(vi_load(x + i), vi_load(x + i + 2), 0x88);
-        vi_store(&to->block[i / MAX_TOKENS][i % MAX_TOKENS],
-                 _mm512_mask_sub_epi32(block, 0x4444, vi_set1(0), sum));
+    const vint order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    for (int i = 0; i < PANEL_BLOCKS; i++, q += MAX_TOKENS * RZ_ACT_BLOCK) {
+        vint sum[4];
+        RZ_UNROLL
+        for (int j = 0; j < 4; j++)
+            sum[j] = pair_rows(to->q[i][4 * j], q + 4 * j * RZ_ACT_BLOCK, offset);
+        const vint low = _mm512_mask_blend_epi32(0x2222, sum[0], sum[1]);
+        const vint high = _mm512_mask_blend_epi32(0x8888, sum[2], sum[3]);
+        const vint all = _mm512_mask_blend_epi32(0xCCCC, low, high);
+        vi_store(to->start[i], vi_sub(vi_set1(0), _mm512_permutexvar_epi32(order, all)));
+        vi_store(to->scale[i], vi_load(f.scale + i * MAX_TOKENS));
+        vi_store(to->min_factor[i], vi_load(f.min_factor + i * MAX_TOKENS));
     }
 }
 
@@ -132,18 +135,17 @@ RZ_INLINE void mul_panel(float *sum, const struct panel *p, const struct pair_ti
         const vflt scale = vf_load(p->f.scale[i][0]), min = vf_load(p->f.min[i][0]);
         RZ_UNROLL
         for (int t0 = 0; t0 < MAX_TOKENS; t0 += DOT_TOKENS) {
-            const struct pair_block *b = &x->block[i][t0];
             vint d[DOT_TOKENS];
             RZ_UNROLL
             for (int t = 0; t < DOT_TOKENS; t++)
-                d[t] = add_bcast(start, &b[t].start);
+                d[t] = add_bcast(start, &x->start[i][t0 + t]);
             pair_dots(d, code, x->q[i][t0]);
             RZ_UNROLL
             for (int t = 0; t < DOT_TOKENS; t++) {
                 vflt *to = &y[t0 + t];
-                *to = vf_fma(vf_mul(vf_from_int(d[t]), scale), vf_set1(b[t].scale), *to);
+                *to = vf_fma(vf_mul(vf_from_int(d[t]), scale), vf_set1(x->scale[i][t0 + t]), *to);
                 if (k.has_min)
-                    *to = vf_fnma(min, vf_set1(b[t].min_factor), *to);
+                    *to = vf_fnma(min, vf_set1(x->min_factor[i][t0 + t]), *to);
             }
         }
     }

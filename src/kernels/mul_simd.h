@@ -21,8 +21,8 @@ struct mul_args {
     const uint8_t *strip;
     uint32_t n_blocks; /* of 32 columns */
     const int8_t *q;   /* x's tile (rz_act), the length of which is the number of rows */
-    const struct rz_act_block *block;
-    float *y; /* [token][y_stride], 16 rows of which n_rows are written */
+    struct rz_act_factors factors; /* of the tile */
+    float *y;                      /* [token][y_stride], 16 rows of which n_rows are written */
     size_t y_stride;
     uint32_t n_rows;
     const float *bias; /* added if not NULL */
@@ -35,8 +35,9 @@ RZ_INLINE vint start_dot(const int32_t *neg_sum, const struct kind k)
 
 /* 32 columns of some rows of x. */
 struct x_block {
-    const int8_t *q;              /* [n][32] */
-    const struct rz_act_block *x; /* [n] */
+    const int8_t *q; /* [n][32] */
+    const struct rz_act_factors *f;
+    size_t at; /* number of the first row's block in f, the others follow */
     int n;
 };
 
@@ -52,10 +53,10 @@ RZ_INLINE void mul_block(vflt *y, const vint code[8], const struct factors *f, u
     vflt p[DOT_TOKENS];
     RZ_UNROLL
     for (int t = 0; t < n; t++) {
-        const struct rz_act_block *x = &b.x[t];
-        d0[t] = start_dot(k.per16 ? &x->neg_sum16[0] : &x->neg_sum, k);
+        const size_t at = b.at + (size_t)t;
+        d0[t] = start_dot(k.per16 ? &b.f->neg_sum16[2 * at] : &b.f->neg_sum[at], k);
         if (k.per16)
-            d1[t] = start_dot(&x->neg_sum16[1], k);
+            d1[t] = start_dot(&b.f->neg_sum16[2 * at + 1], k);
     }
     if (k.per16) {
         vi_dots(d0, n, code, 4, b.q, k.max_code);
@@ -73,18 +74,18 @@ RZ_INLINE void mul_block(vflt *y, const vint code[8], const struct factors *f, u
     }
     RZ_UNROLL
     for (int t = 0; t < n; t++)
-        y[t] = vf_fma(p[t], vf_set1(b.x[t].scale), y[t]);
+        y[t] = vf_fma(p[t], vf_set1(b.f->scale[b.at + (size_t)t]), y[t]);
     if (!k.has_min)
         return;
     const vflt min0 = vf_load(f->min[i][0]), min1 = vf_load(f->min[i][k.per16]);
     RZ_UNROLL
     for (int t = 0; t < n; t++) {
-        const struct rz_act_block *x = &b.x[t];
+        const size_t at = b.at + (size_t)t;
         if (k.per16) {
-            y[t] = vf_fnma(min0, vf_set1(x->min_factor16[0]), y[t]);
-            y[t] = vf_fnma(min1, vf_set1(x->min_factor16[1]), y[t]);
+            y[t] = vf_fnma(min0, vf_set1(b.f->min_factor16[2 * at]), y[t]);
+            y[t] = vf_fnma(min1, vf_set1(b.f->min_factor16[2 * at + 1]), y[t]);
         } else {
-            y[t] = vf_fnma(min0, vf_set1(x->min_factor), y[t]);
+            y[t] = vf_fnma(min0, vf_set1(b.f->min_factor[at]), y[t]);
         }
     }
 }
@@ -134,8 +135,8 @@ RZ_INLINE void mul_halves(const struct mul_args *a, int n, const struct format *
                 f->codes(tile + f->codes_at + i * f->codes_bytes, h, code);
                 RZ_UNROLL
                 for (int t = 0; t < n; t += step) {
-                    const struct x_block x = {q + t * RZ_ACT_BLOCK, a->block + (size_t)b * n + t,
-                                              step};
+                    const struct x_block x = {q + t * RZ_ACT_BLOCK, &a->factors,
+                                              (size_t)b * (size_t)n + (size_t)t, step};
                     mul_block(y[h] + t, code, &factors[h], i, x, f->kind);
                 }
             }

@@ -14,11 +14,13 @@ enum {
     AHEAD_BYTES = 4096 /* of the prefetches */
 };
 
-/* Asks for what lies AHEAD_BYTES after the n bytes at p. With several tokens the CPU's own
- * prefetchers are too late: out-of-order execution sees one block ahead at most. once: it is read a
- * single time, so that nothing else need leave the L2 cache for it (decoding: 2 to 5 % faster). */
+/* Asks for what lies AHEAD_BYTES after the n bytes at p, n constant. With several tokens the CPU's
+ * own prefetchers are too late: out-of-order execution sees one block ahead at most. once: it is
+ * read a single time, so that nothing else need leave the L2 cache for it (decoding: 2 to 5 %
+ * faster). Unrolled: as a loop within that of the blocks it took 4 to 15 % longer. */
 RZ_INLINE void ask_ahead(const uint8_t *p, uint32_t n, bool once)
 {
+    RZ_UNROLL
     for (uint32_t i = 0; i < n; i += 64) {
         if (once)
             __builtin_prefetch(p + AHEAD_BYTES + i, 0, 0);

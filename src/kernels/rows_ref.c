@@ -10,8 +10,11 @@
  * smallest amax whose scale is a normal number. */
 static const float tiny_amax = FLT_MIN * 128;
 
-static void quantize_block(const float *x, float max_q, int8_t *q, struct rz_act_block *b)
+/* To block number `at` of q and f. */
+static void quantize_block(const float *x, float max_q, int8_t *q, const struct rz_act_factors *f,
+                           size_t at)
 {
+    q += at * RZ_ACT_BLOCK;
     int32_t sum[2] = {0, 0};
     float amax = 0, nan = 0;
     for (int i = 0; i < RZ_ACT_BLOCK; i++) {
@@ -25,16 +28,14 @@ static void quantize_block(const float *x, float max_q, int8_t *q, struct rz_act
         q[i] = zero ? 0 : (int8_t)nearbyintf(x[i] * inv);
         sum[i / 16] += q[i];
     }
-    rz_act_block_set(b, zero ? nan : amax / max_q, sum[0], sum[1]);
+    rz_act_factors_set(f, at, zero ? nan : amax / max_q, sum[0], sum[1]);
 }
 
 static void quantize(const float *x, uint32_t n, uint8_t max_q, int8_t *q,
-                     struct rz_act_block *block, uint32_t step)
+                     const struct rz_act_factors *f, uint32_t step)
 {
-    for (uint32_t b = 0; b < n / RZ_ACT_BLOCK; b++) {
-        const size_t at = (size_t)b * step;
-        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, max_q, q + at * RZ_ACT_BLOCK, block + at);
-    }
+    for (uint32_t b = 0; b < n / RZ_ACT_BLOCK; b++)
+        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, max_q, q, f, (size_t)b * step);
 }
 
 static void kv_store_f32(const float *x, void *out, uint32_t n)

@@ -15,13 +15,13 @@ enum {
     BLOCK_VECS = RZ_ACT_BLOCK / LANES
 };
 
-_Static_assert(sizeof(struct rz_act_block) == 32 && offsetof(struct rz_act_block, neg_sum) == 16,
-               "vi_store_factors");
-
 static const float tiny_amax = FLT_MIN * 128; /* as in rows_ref.c */
 
-RZ_INLINE void quantize_block(const float *x, float max_q, int8_t *q, struct rz_act_block *b)
+/* To block number `at` of q and f. */
+RZ_INLINE void quantize_block(const float *x, float max_q, int8_t *q,
+                              const struct rz_act_factors *f, size_t at)
 {
+    q += at * RZ_ACT_BLOCK;
     vflt v[BLOCK_VECS];
     vint n[BLOCK_VECS], most[2] = {vi_set1(0), vi_set1(0)};
     RZ_UNROLL
@@ -34,7 +34,7 @@ RZ_INLINE void quantize_block(const float *x, float max_q, int8_t *q, struct rz_
     const float amax = rz_bits_f32(bits);
     if (!(amax >= tiny_amax && amax <= FLT_MAX)) {
         memset(q, 0, RZ_ACT_BLOCK);
-        rz_act_block_set(b, bits > rz_f32_bits(FLT_MAX) ? NAN : 0, 0, 0);
+        rz_act_factors_set(f, at, bits > rz_f32_bits(FLT_MAX) ? NAN : 0, 0, 0);
         return;
     }
     const vflt inv = vf_set1(max_q / amax);
@@ -44,16 +44,17 @@ RZ_INLINE void quantize_block(const float *x, float max_q, int8_t *q, struct rz_
     RZ_UNROLL
     for (int i = 0; i < BLOCK_VECS; i += 2)
         vi_store_bytes(q + i * LANES, n[i], n[i + 1]);
-    vi_store_factors(b, amax / max_q, n);
+    int32_t sum[2];
+    vi_sums(n, sum);
+    rz_act_factors_set(f, at, amax / max_q, sum[0], sum[1]);
 }
 
 static void quantize(const float *x, uint32_t n, uint8_t max_q, int8_t *q,
-                     struct rz_act_block *block, uint32_t step)
+                     const struct rz_act_factors *f, uint32_t step)
 {
-    for (uint32_t b = 0; b < n / RZ_ACT_BLOCK; b++) {
-        const size_t at = (size_t)b * step;
-        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, max_q, q + at * RZ_ACT_BLOCK, block + at);
-    }
+    const struct rz_act_factors factors = *f; /* stores to them do not change the pointers */
+    for (uint32_t b = 0; b < n / RZ_ACT_BLOCK; b++)
+        quantize_block(x + (size_t)b * RZ_ACT_BLOCK, max_q, q, &factors, (size_t)b * step);
 }
 
 static void kv_store_f16(const float *x, void *out, uint32_t n)

@@ -172,24 +172,14 @@ RZ_INLINE uint32_t vi_hmax_u(vint a, vint b)
     return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(q, _mm_shuffle_epi32(q, 0xB1)));
 }
 
-RZ_INLINE __m128i vi_sums(const vint v[4])
+RZ_INLINE void vi_sums(const vint v[4], int32_t sum[2])
 {
     const vint a = _mm256_add_epi32(v[0], v[1]), b = _mm256_add_epi32(v[2], v[3]);
     vint s = _mm256_hadd_epi32(a, b);
     s = _mm256_hadd_epi32(s, s); /* (a, b, a, b) of each half */
     const __m128i ab = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
-    const __m128i zero = _mm_setzero_si128();
-    return _mm_add_epi32(_mm_blend_epi32(_mm_shuffle_epi32(ab, 0x50), zero, 0xC),
-                         _mm_blend_epi32(_mm_shuffle_epi32(ab, 0x55), zero, 0xA));
-}
-
-RZ_INLINE void vi_store_factors(void *to, float scale, const vint *v)
-{
-    const __m128i sums = vi_sums(v);
-    const __m128 s = _mm_set1_ps(scale);
-    const __m128 products = _mm_mul_ps(s, _mm_cvtepi32_ps(_mm_shuffle_epi32(sums, 0x90)));
-    _mm_storeu_ps((float *)to, _mm_move_ss(products, s));
-    _mm_storeu_si128((__m128i *)to + 1, _mm_sub_epi32(_mm_setzero_si128(), sums));
+    sum[0] = _mm_cvtsi128_si32(ab);
+    sum[1] = _mm_extract_epi32(ab, 1);
 }
 
 #endif

@@ -174,26 +174,15 @@ RZ_INLINE uint32_t vi_hmax_u(vint a, vint b)
     return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(q, _mm_shuffle_epi32(q, 0xB1)));
 }
 
-/* Of 32 integers in -127 ... 127: (all, first 16, last 16, 0). */
-RZ_INLINE __m128i vi_sums(const vint v[2])
+/* The sums of the first and the last 16 of 32 integers in -127 ... 127. */
+RZ_INLINE void vi_sums(const vint v[2], int32_t sum[2])
 {
     const __m256i bytes = _mm256_set_m128i(_mm512_cvtepi32_epi8(v[1]), _mm512_cvtepi32_epi8(v[0]));
     __m256i s = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), bytes);
     s = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0x4E));
     s = _mm256_add_epi32(s, _mm256_shuffle_epi32(s, 0xB1));
-    const __m128i zero = _mm_setzero_si128();
-    return _mm_add_epi32(_mm_blend_epi32(_mm256_castsi256_si128(s), zero, 0xC),
-                         _mm_blend_epi32(_mm256_extracti128_si256(s, 1), zero, 0xA));
-}
-
-/* Of the same integers, 32 bytes as in rz_act_block: scale, scale * the sums, minus the sums, 0. */
-RZ_INLINE void vi_store_factors(void *to, float scale, const vint *v)
-{
-    const __m128i sums = vi_sums(v);
-    const __m128 s = _mm_set1_ps(scale);
-    const __m128 products = _mm_mul_ps(s, _mm_cvtepi32_ps(_mm_shuffle_epi32(sums, 0x90)));
-    _mm_storeu_ps((float *)to, _mm_move_ss(products, s));
-    _mm_storeu_si128((__m128i *)to + 1, _mm_sub_epi32(_mm_setzero_si128(), sums));
+    sum[0] = _mm_cvtsi128_si32(_mm256_castsi256_si128(s));
+    sum[1] = _mm_cvtsi128_si32(_mm256_extracti128_si256(s, 1));
 }
 
 #endif

@@ -120,6 +120,7 @@ static void bench_rows(const struct rz_kernels *k, float *x, float *y, void *scr
     enum {
         N = 4864
     };
+    const struct rz_act_factors factors = rz_act_factors_in((char *)scratch + N, N / RZ_ACT_BLOCK);
     static const char *const names[] = {"quantize", "rms_norm", "add_scaled",  "silu_mul",
                                         "softmax",  "rope",     "kv_store_f16"};
     for (int op = 0; op < 7; op++) {
@@ -129,8 +130,7 @@ static void bench_rows(const struct rz_kernels *k, float *x, float *y, void *scr
             for (int i = 0; i < 20; i++) {
                 switch (op) {
                 case 0:
-                    k->quantize(x, N, RZ_ACT_MAX, scratch, (struct rz_act_block *)scratch + 1024,
-                                1);
+                    k->quantize(x, N, RZ_ACT_MAX, scratch, &factors, 1);
                     break;
                 case 1:
                     k->rms_norm(x, y, scratch, N, 1e-6f);
@@ -238,10 +238,10 @@ void bench_kernels(const char *filter, const char *only_level)
     float *f32 = malloc(x_elems * sizeof *f32);
     int8_t *q = aligned_alloc(64, x_elems);
     uint16_t *bf16 = aligned_alloc(64, x_elems * sizeof *bf16);
-    struct rz_act_block *block = malloc(x_elems / 32 * sizeof *block);
+    void *factors = malloc(x_elems / RZ_ACT_BLOCK * RZ_ACT_FACTOR_BYTES);
     b.weights = aligned_alloc(RZ_PACKED_ALIGN, WEIGHT_BYTES);
     b.y = malloc((size_t)WEIGHT_BYTES);
-    if (!f32 || !q || !bf16 || !block || !b.weights || !b.y)
+    if (!f32 || !q || !bf16 || !factors || !b.weights || !b.y)
         exit(1);
     struct rz_kernels ref;
     rz_kernels_init(&ref, 0);
@@ -249,19 +249,20 @@ void bench_kernels(const char *filter, const char *only_level)
         f32[i] = ck_normal(&b.c);
     for (size_t i = 0; i < WEIGHT_BYTES / 4; i++)
         b.y[i] = 0.01f * (float)(i % 101);
-    ref.quantize(f32, (uint32_t)x_elems, RZ_ACT_MAX_PAIRS, q, block, 1);
+    const struct rz_act_factors f = rz_act_factors_in(factors, x_elems / RZ_ACT_BLOCK);
+    ref.quantize(f32, (uint32_t)x_elems, RZ_ACT_MAX_PAIRS, q, &f, 1);
     /* Bytes of 0x11: finite in every format, so that no result is slow for being NaN. */
     memset(b.weights, 0x11, WEIGHT_BYTES);
     for (size_t i = 0; i < x_elems; i++)
         bf16[i] = (uint16_t)(rz_f32_bits(f32[i]) >> 16);
     b.x = (struct rz_act){
-        .n_cols = N_COLS, .f32 = f32, .f32_stride = N_COLS, .q = q, .block = block, .bf16 = bf16};
+        .n_cols = N_COLS, .f32 = f32, .f32_stride = N_COLS, .q = q, .factors = f, .bf16 = bf16};
     printf("read bandwidth, one thread: %.2f GB/s\n", read_bandwidth(b.weights, WEIGHT_BYTES));
     ck_each_level(bench_level, &b);
     free(f32);
     free(q);
     free(bf16);
-    free(block);
+    free(factors);
     free(b.weights);
     free(b.y);
 }

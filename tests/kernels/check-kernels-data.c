@@ -114,3 +114,13 @@ void ck_fill_weights(struct check *c, rz_dtype type, enum ck_weights kind, uint8
         }
     }
 }
+
+void ck_copy_factors(const struct rz_act_factors *to, size_t at, const struct rz_act_factors *from,
+                     size_t i)
+{
+    to->scale[at] = from->scale[i];
+    to->min_factor[at] = from->min_factor[i];
+    to->neg_sum[at] = from->neg_sum[i];
+    memcpy(to->min_factor16 + 2 * at, from->min_factor16 + 2 * i, 2 * sizeof *to->min_factor16);
+    memcpy(to->neg_sum16 + 2 * at, from->neg_sum16 + 2 * i, 2 * sizeof *to->neg_sum16);
+}

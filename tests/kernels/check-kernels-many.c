@@ -21,7 +21,7 @@ enum {
 struct many {
     rz_dtype type;
     struct rz_act x;
-    struct ck_buf packed, q, block, y;
+    struct ck_buf packed, q, factors, y;
     float one[N_ROWS];
 };
 
@@ -47,19 +47,20 @@ static void make_x(struct check *c, struct many *m)
     const uint32_t n_blocks = N_COLS / RZ_ACT_BLOCK;
     float x[N_COLS];
     m->q = ck_alloc((size_t)N_TOKENS * N_COLS, 64);
-    m->block = ck_alloc((size_t)N_TOKENS * n_blocks * sizeof(struct rz_act_block), 4);
+    m->factors = ck_alloc((size_t)N_TOKENS * n_blocks * RZ_ACT_FACTOR_BYTES, 4);
+    const struct rz_act_factors all = rz_act_factors_in(m->factors.data, N_TOKENS * n_blocks);
     for (uint32_t t = 0; t < N_TOKENS; t++) {
         const struct rz_act_place at = rz_act_at(t, N_TOKENS, n_blocks, c->now.tile_rows);
         for (int i = 0; i < N_COLS; i++)
             x[i] = ck_uniform(c, -1, 1);
+        const struct rz_act_factors f = rz_act_factors_from(all, at.first);
         c->now.quantize(x, N_COLS, c->now.max_q[m->type],
-                        (int8_t *)m->q.data + at.first * RZ_ACT_BLOCK,
-                        (struct rz_act_block *)m->block.data + at.first, at.step);
+                        (int8_t *)m->q.data + at.first * RZ_ACT_BLOCK, &f, at.step);
     }
     m->x = (struct rz_act){.n_rows = N_TOKENS,
                            .n_cols = N_COLS,
                            .q = m->q.data,
-                           .block = m->block.data,
+                           .factors = all,
                            .tile_rows = c->now.tile_rows};
 }
 
@@ -69,16 +70,17 @@ static void multiply_one(const struct check *c, struct many *m, uint32_t t)
     const uint32_t n_blocks = N_COLS / RZ_ACT_BLOCK;
     const struct rz_act_place at = rz_act_at(t, N_TOKENS, n_blocks, c->now.tile_rows);
     _Alignas(64) int8_t q[N_COLS];
-    struct rz_act_block block[N_COLS / RZ_ACT_BLOCK];
+    _Alignas(4) char memory[N_COLS / RZ_ACT_BLOCK * RZ_ACT_FACTOR_BYTES];
+    const struct rz_act_factors f = rz_act_factors_in(memory, n_blocks);
     for (uint32_t b = 0; b < n_blocks; b++) {
         const size_t from = at.first + (size_t)b * at.step;
         memcpy(q + (size_t)b * RZ_ACT_BLOCK, m->x.q + from * RZ_ACT_BLOCK, RZ_ACT_BLOCK);
-        block[b] = m->x.block[from];
+        ck_copy_factors(&f, b, &m->x.factors, from);
     }
     struct rz_act x = m->x;
     x.n_rows = 1;
     x.q = q;
-    x.block = block;
+    x.factors = f;
     const struct rz_matmul_args a = {.w = m->packed.data,
                                      .w_row_bytes = rz_packed_row_bytes(m->type, N_COLS),
                                      .row_begin = BEGIN,
@@ -117,7 +119,7 @@ static void check_type(struct check *c, rz_dtype type, const char *name)
     ck_expect(c, ck_intact(&m.y), "%s of many wrote outside of y", name);
     ck_free(&m.packed);
     ck_free(&m.q);
-    ck_free(&m.block);
+    ck_free(&m.factors);
     ck_free(&m.y);
 }
 

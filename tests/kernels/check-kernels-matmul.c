@@ -40,7 +40,7 @@ struct matrix_case {
     enum ck_weights w_kind;
     enum x_kind x_kind;
     struct rz_act x; /* tile_rows 1: row after row */
-    struct ck_buf w, packed, q, block, f32;
+    struct ck_buf w, packed, q, factors, f32;
     size_t row_bytes, packed_row_bytes;
     float bias[N_ROWS];
     double want[N_TOKENS][N_ROWS], bound[N_TOKENS][N_ROWS];
@@ -69,10 +69,11 @@ static void make_x(struct check *c, struct matrix_case *m)
     uint32_t n = m->n_cols, n_blocks = (n + 31) / 32;
     m->f32 = ck_alloc(N_TOKENS * (size_t)n * sizeof(float), 4);
     m->q = ck_alloc(N_TOKENS * (size_t)n_blocks * 32, 64);
-    m->block = ck_alloc(N_TOKENS * (size_t)n_blocks * sizeof(struct rz_act_block), 4);
+    m->factors = ck_alloc(N_TOKENS * (size_t)n_blocks * RZ_ACT_FACTOR_BYTES, 4);
     float *f32 = ck_data(&m->f32);
     int8_t *q = ck_data(&m->q);
-    struct rz_act_block *block = ck_data(&m->block);
+    const struct rz_act_factors f =
+        rz_act_factors_in(ck_data(&m->factors), N_TOKENS * (size_t)n_blocks);
     for (uint32_t t = 0; t < N_TOKENS; t++) {
         for (uint32_t b = 0; b < n_blocks; b++) {
             float s = m->x_kind == X_SUBNORMAL ? 0x1p-140f : ck_uniform(c, 1e-3f, 0.1f);
@@ -87,7 +88,7 @@ static void make_x(struct check *c, struct matrix_case *m)
                 if (b * 32 + i < n)
                     f32[(size_t)t * n + b * 32 + i] = s * (float)v;
             }
-            rz_act_block_set(&block[t * n_blocks + b], s, sum[0], sum[1]);
+            rz_act_factors_set(&f, t * n_blocks + b, s, sum[0], sum[1]);
         }
     }
     m->x = (struct rz_act){.n_rows = N_TOKENS,
@@ -95,14 +96,14 @@ static void make_x(struct check *c, struct matrix_case *m)
                            .f32 = f32,
                            .f32_stride = n,
                            .q = q,
-                           .block = block,
+                           .factors = f,
                            .tile_rows = 1};
 }
 
 /* The first n rows of m->x in tiles, exactly sized. */
 struct tiled {
     struct rz_act x;
-    struct ck_buf q, block;
+    struct ck_buf q, factors;
 };
 
 static struct tiled tile_x(const struct matrix_case *m, uint32_t n, uint32_t tile_rows)
@@ -110,22 +111,22 @@ static struct tiled tile_x(const struct matrix_case *m, uint32_t n, uint32_t til
     const size_t n_blocks = (m->n_cols + 31) / 32;
     struct tiled t = {.x = m->x};
     t.q = ck_alloc(n * n_blocks * 32, 64);
-    t.block = ck_alloc(n * n_blocks * sizeof(struct rz_act_block), 4);
+    t.factors = ck_alloc(n * n_blocks * RZ_ACT_FACTOR_BYTES, 4);
+    t.x.factors = rz_act_factors_in(t.factors.data, n * n_blocks);
     int8_t *q = t.q.data;
-    struct rz_act_block *block = t.block.data;
+    size_t at = 0;
     for (uint32_t begin = 0, size = tile_rows; begin < n; begin += size) {
         while (size > n - begin)
             size /= 2;
         for (uint32_t b = 0; b < n_blocks; b++) {
             for (uint32_t i = begin; i < begin + size; i++, q += 32) {
                 memcpy(q, m->x.q + (i * n_blocks + b) * 32, 32);
-                *block++ = m->x.block[i * n_blocks + b];
+                ck_copy_factors(&t.x.factors, at++, &m->x.factors, i * n_blocks + b);
             }
         }
     }
     t.x.n_rows = n;
     t.x.q = t.q.data;
-    t.x.block = t.block.data;
     t.x.tile_rows = tile_rows;
     return t;
 }
@@ -133,7 +134,7 @@ static struct tiled tile_x(const struct matrix_case *m, uint32_t n, uint32_t til
 static void free_tiled(struct tiled *t)
 {
     ck_free(&t->q);
-    ck_free(&t->block);
+    ck_free(&t->factors);
 }
 
 /* The row's weights, and the magnitudes that rounding errors are relative to. */
@@ -164,7 +165,7 @@ static double x_at(const struct matrix_case *m, uint32_t t, uint32_t col, bool q
     if (!quantized)
         return (double)m->x.f32[t * m->x.f32_stride + col];
     const size_t block = (size_t)t * ((m->n_cols + 31) / 32) + col / 32;
-    return (double)m->x.block[block].scale * m->x.q[block * 32 + col % 32];
+    return (double)m->x.factors.scale[block] * m->x.q[block * 32 + col % 32];
 }
 
 static void make_want(const struct check *c, struct matrix_case *m)
@@ -322,7 +323,7 @@ static void check_case(struct check *c, const char *name, struct matrix_case *m)
     ck_free(&m->packed);
     ck_free(&m->f32);
     ck_free(&m->q);
-    ck_free(&m->block);
+    ck_free(&m->factors);
 }
 
 static void check_type(struct check *c, rz_dtype type, const char *name)

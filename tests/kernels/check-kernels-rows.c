@@ -43,7 +43,7 @@ static void fill(struct check *c, float *x, uint32_t n, int kind)
 
 /* What quantize gave for one block of 32. */
 static void check_quantized_block(struct check *c, const float *x, uint8_t max_q, const int8_t *q,
-                                  const struct rz_act_block *b)
+                                  const struct rz_act_factors *f, size_t at)
 {
     double amax = 0;
     bool nan = false;
@@ -52,8 +52,8 @@ static void check_quantized_block(struct check *c, const float *x, uint8_t max_q
         amax = fabs((double)x[i]) > amax ? fabs((double)x[i]) : amax;
     }
     double s = amax < 0x1p-119 ? 0 : (double)((float)amax / max_q);
-    ck_expect(c, nan ? isnan(b->scale) : (double)b->scale == s, "quantize scale %.9g, not %.9g",
-              (double)b->scale, s);
+    ck_expect(c, nan ? isnan(f->scale[at]) : (double)f->scale[at] == s,
+              "quantize scale %.9g, not %.9g", (double)f->scale[at], s);
     int sum[2] = {0};
     for (uint32_t i = 0; i < 32 && !nan; i++) {
         double exact = s > 0 ? (double)x[i] / (amax / max_q) : 0;
@@ -65,22 +65,25 @@ static void check_quantized_block(struct check *c, const float *x, uint8_t max_q
     if (nan)
         return;
     ck_expect(c,
-              b->neg_sum16[0] == -sum[0] && b->neg_sum16[1] == -sum[1] &&
-                  b->neg_sum == -sum[0] - sum[1],
+              f->neg_sum16[2 * at] == -sum[0] && f->neg_sum16[2 * at + 1] == -sum[1] &&
+                  f->neg_sum[at] == -sum[0] - sum[1],
               "quantize sums");
     ck_expect(c,
-              b->min_factor == (float)(s * (sum[0] + sum[1])) &&
-                  b->min_factor16[0] == (float)(s * sum[0]) &&
-                  b->min_factor16[1] == (float)(s * sum[1]),
+              f->min_factor[at] == (float)(s * (sum[0] + sum[1])) &&
+                  f->min_factor16[2 * at] == (float)(s * sum[0]) &&
+                  f->min_factor16[2 * at + 1] == (float)(s * sum[1]),
               "quantize factors of mins");
 }
 
-static bool same_bits(const struct rz_act_block *a, const struct rz_act_block *b)
+static bool same_bits(const struct rz_act_factors *a, size_t i, const struct rz_act_factors *b,
+                      size_t j)
 {
-    uint32_t words[2][sizeof *a / sizeof(uint32_t)];
-    memcpy(words[0], a, sizeof *a);
-    memcpy(words[1], b, sizeof *b);
-    return memcmp(words[0], words[1], sizeof *a) == 0;
+    char bytes[2][RZ_ACT_FACTOR_BYTES];
+    const struct rz_act_factors to[2] = {rz_act_factors_in(bytes[0], 1),
+                                         rz_act_factors_in(bytes[1], 1)};
+    ck_copy_factors(&to[0], 0, a, i);
+    ck_copy_factors(&to[1], 0, b, j);
+    return memcmp(bytes[0], bytes[1], sizeof bytes[0]) == 0;
 }
 
 static void check_quantize(struct check *c)
@@ -92,8 +95,10 @@ static void check_quantize(struct check *c)
         const uint8_t max_q = round % 3 ? RZ_ACT_MAX : RZ_ACT_MAX_PAIRS;
         const uint32_t step = 1u << round % 5, n_slots = (n / 32 - 1) * step + 1;
         struct ck_buf x = ck_alloc(n * sizeof(float), 4), q = ck_alloc(n_slots * 32, 32);
-        struct ck_buf block = ck_alloc(n_slots * sizeof(struct rz_act_block), 4);
-        struct rz_act_block *blocks = block.data, blocks2[41];
+        struct ck_buf factors = ck_alloc((size_t)n_slots * RZ_ACT_FACTOR_BYTES, 4);
+        _Alignas(4) char memory[41 * RZ_ACT_FACTOR_BYTES];
+        const struct rz_act_factors f = rz_act_factors_in(factors.data, n_slots);
+        const struct rz_act_factors f2 = rz_act_factors_in(memory, 41);
         int8_t *qs = q.data, q2[32 * 41];
         memset(qs, 99, q.bytes);
         fill(c, x.data, n, round % 5);
@@ -103,10 +108,10 @@ static void check_quantize(struct check *c)
         if (round % 11 == 0)
             for (uint32_t i = 0; i < n; i++)
                 xs[i] *= 0x1p-126f;
-        c->now.quantize(xs, n, max_q, qs, blocks, step);
-        ck_expect(c, ck_intact(&q) && ck_intact(&block), "quantize canary");
+        c->now.quantize(xs, n, max_q, qs, &f, step);
+        ck_expect(c, ck_intact(&q) && ck_intact(&factors), "quantize canary");
         /* The same bits at every level. */
-        ref.quantize(xs, n, max_q, q2, blocks2, 1);
+        ref.quantize(xs, n, max_q, q2, &f2, 1);
         bool same = true;
         for (uint32_t i = 0; i < n_slots; i++) {
             const uint32_t b = i / step;
@@ -114,15 +119,14 @@ static void check_quantize(struct check *c)
                 same = same && qs[32 * i] == 99 && qs[32 * i + 31] == 99;
                 continue;
             }
-            check_quantized_block(c, xs + 32 * b, max_q, qs + 32 * i, &blocks[i]);
+            check_quantized_block(c, xs + 32 * b, max_q, qs + 32 * i, &f, i);
             same = same && memcmp(q2 + 32 * b, qs + 32 * i, 32) == 0 &&
-                   (isnan(blocks2[b].scale) ? isnan(blocks[i].scale)
-                                            : same_bits(&blocks2[b], &blocks[i]));
+                   (isnan(f2.scale[b]) ? isnan(f.scale[i]) : same_bits(&f2, b, &f, i));
         }
         ck_expect(c, same, "quantize differs from the reference's bits, n %u, step %u", n, step);
         ck_free(&x);
         ck_free(&q);
-        ck_free(&block);
+        ck_free(&factors);
     }
 }
 

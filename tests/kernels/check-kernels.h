@@ -63,6 +63,10 @@ enum ck_weights {
 void ck_fill_weights(struct check *c, rz_dtype type, enum ck_weights kind, uint8_t *w,
                      size_t n_blocks);
 
+/* Block i of `from` to block `at` of `to`. */
+void ck_copy_factors(const struct rz_act_factors *to, size_t at, const struct rz_act_factors *from,
+                     size_t i);
+
 void check_pack(struct check *c);
 void check_matmul(struct check *c);
 void check_many(struct check *c);

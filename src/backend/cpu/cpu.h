@@ -3,13 +3,14 @@
 #define RZ_BACKEND_CPU_CPU_H
 
 #include "backend/backend.h"
+#include "backend/cpu/share.h"
 #include "base/pool.h"
 #include "kernels/kernels.h"
 
 /* Quantized activations of up to max_tokens rows (rz_act's arrays, owned). */
 struct cpu_act {
     int8_t *q;
-    struct rz_act_block *block;
+    struct rz_act_factors factors;
     uint16_t *bf16; /* tiles; NULL where no product is wide, and of a single row */
 };
 
@@ -19,6 +20,7 @@ enum {
 
 /* One thread's scratch: a single row of quantized activations, and a tile of attention. */
 struct cpu_thread {
+    struct cpu_share share;
     struct cpu_act row;
     float *q;                            /* [tile_rows][RZ_ATTEND_STRIDE] scaled queries */
     float *scores;                       /* [tile_rows][RZ_ATTEND_STRIDE] */
@@ -70,7 +72,7 @@ static inline struct cpu_backend *cpu_of(struct rz_backend *b)
     return (struct cpu_backend *)b;
 }
 
-/* Rows of n columns as the act of a matmul: q and block from a (may be NULL for float types). */
+/* Rows of n columns as the act of a matmul: q and factors from a (may be NULL for float types). */
 struct rz_act rz_cpu_act_view(const struct cpu_backend *c, const struct cpu_act *a, const float *x,
                               uint32_t n_rows, uint32_t n_cols);
 

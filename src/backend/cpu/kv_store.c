@@ -85,10 +85,11 @@ static void quantize(const struct store_job *j, const float *row, void *block, u
                      int8_t *codes)
 {
     const uint32_t dim = j->kv->head_dim;
-    struct rz_act_block scales[MAX_DIM / RZ_ACT_BLOCK];
-    j->c->k.quantize(row, (uint32_t)rz_align_up(dim, RZ_ACT_BLOCK), RZ_ACT_MAX, codes, scales, 1);
+    _Alignas(4) char memory[MAX_DIM / RZ_ACT_BLOCK * RZ_ACT_FACTOR_BYTES];
+    const struct rz_act_factors f = rz_act_factors_in(memory, MAX_DIM / RZ_ACT_BLOCK);
+    j->c->k.quantize(row, (uint32_t)rz_align_up(dim, RZ_ACT_BLOCK), RZ_ACT_MAX, codes, &f, 1);
     for (uint32_t d = 0; d < dim; d += RZ_KV_GROUP) {
-        rz_f16 scale = rz_f32_to_f16(scales[d / RZ_KV_GROUP].scale);
+        rz_f16 scale = rz_f32_to_f16(f.scale[d / RZ_KV_GROUP]);
         size_t at = rz_kv_scales(dim) + rz_kv_scale_at(d, pos) * sizeof scale;
         memcpy((char *)block + at, &scale, sizeof scale);
     }

@@ -27,7 +27,7 @@ struct rz_act rz_cpu_act_view(const struct cpu_backend *c, const struct cpu_act 
                            .f32 = x,
                            .f32_stride = n_cols,
                            .q = a->q,
-                           .block = a->block,
+                           .factors = a->factors,
                            .tile_rows = c->k.tile_rows,
                            .bf16 = a->bf16};
 }
@@ -49,8 +49,9 @@ static void quantize_rows(const struct job *j, const struct cpu_act *a, uint32_t
     for (uint32_t m = begin; m < end; m++) {
         const struct rz_act_place at =
             rz_act_at(m, j->n_rows, j->n_cols / RZ_ACT_BLOCK, k->tile_rows);
+        const struct rz_act_factors f = rz_act_factors_from(a->factors, at.first);
         k->quantize(j->x + (size_t)m * j->n_cols, j->n_cols, j->max_q,
-                    a->q + at.first * RZ_ACT_BLOCK, a->block + at.first, at.step);
+                    a->q + at.first * RZ_ACT_BLOCK, &f, at.step);
     }
 }
 
@@ -68,7 +69,11 @@ enum {
     DROP_BYTES = 4 << 20,
     /* Many rows of x are prepared for all strips of a call: as many as fit the L2 cache. */
     PACK_BYTES = 256 << 10,
-    PACK_FROM = 32 /* rows of x */
+    PACK_FROM = 32, /* rows of x */
+    /* Least that is taken of a share (share.h): of a single row 1 us of a core's reading, of many
+     * as much as the preparation of x for them is little beside. */
+    SHARE_BYTES = 32 << 10,
+    SHARE_STRIPS = 8
 };
 
 /* Rows of w that are packed and then multiplied at once. */
@@ -177,34 +182,17 @@ static uint64_t strip_bytes(const struct rz_weight *w)
     return RZ_STRIP_ROWS * (uint64_t)w->row_bytes;
 }
 
-/* Where in the strips of output i the bytes from `bytes` of all outputs together begin. */
-static uint32_t row_of_byte(const struct job *j, uint32_t i, uint64_t bytes)
+/* The first strip, counted over all outputs, that begins `bytes` or more after the first one. */
+static uint32_t strip_of_byte(const struct job *j, uint64_t bytes)
 {
-    for (uint32_t k = 0; k < i; k++) {
-        const uint64_t before = strip_count(j->out[k].w) * strip_bytes(j->out[k].w);
-        bytes = bytes > before ? bytes - before : 0;
+    uint64_t strip = 0;
+    for (uint32_t i = 0; i < j->n_out; i++) {
+        const uint64_t one = strip_bytes(j->out[i].w), n = strip_count(j->out[i].w);
+        const uint64_t here = (bytes + one - 1) / one;
+        strip += here < n ? here : n;
+        bytes -= here < n ? bytes : n * one;
     }
-    const struct rz_weight *w = j->out[i].w;
-    const uint64_t strip = (bytes + strip_bytes(w) - 1) / strip_bytes(w) * RZ_STRIP_ROWS;
-    return strip < w->n_rows ? (uint32_t)strip : w->n_rows;
-}
-
-/* The rows of output i that a thread multiplies. Of many rows of x, like parts of each output. A
- * single row of x is bound by memory, and each place where a thread begins to read costs 2 to 3 us
- * until the CPU's prefetchers follow: so each thread takes one run of the outputs' bytes, which lie
- * one after the other in memory (rz_cpu_weights_add). */
-static void part_of(const struct job *j, uint32_t i, const unsigned thread[2], uint32_t *begin,
-                    uint32_t *end)
-{
-    if (j->n_rows > 1) {
-        rz_pool_part(j->out[i].w->n_rows, RZ_STRIP_ROWS, thread[0], thread[1], begin, end);
-        return;
-    }
-    uint64_t all = 0;
-    for (uint32_t k = 0; k < j->n_out; k++)
-        all += strip_count(j->out[k].w) * strip_bytes(j->out[k].w);
-    *begin = row_of_byte(j, i, all * thread[0] / thread[1]);
-    *end = row_of_byte(j, i, all * (thread[0] + 1) / thread[1]);
+    return (uint32_t)strip;
 }
 
 /* A single row of x, its sums put together in the thread's own memory and then copied. The last
@@ -227,23 +215,67 @@ static void multiply_aside(const struct job *j, const struct rz_weight *w,
     }
 }
 
-static void multiply(const struct job *j, const struct cpu_act *a, unsigned i_thread,
-                     unsigned n_threads)
+static struct rz_matmul_args args_of(const struct job *j, const struct rz_act *act, uint32_t i)
 {
-    const struct rz_act act = rz_cpu_act_view(j->c, a, j->x, j->n_rows, j->n_cols);
-    for (uint32_t i = 0; i < j->n_out; i++) {
+    const struct rz_weight *w = j->out[i].w;
+    return (struct rz_matmul_args){.w = w->data,
+                                   .w_row_bytes = w->row_bytes,
+                                   .x = act,
+                                   .y = j->out[i].y,
+                                   .y_stride = w->n_rows,
+                                   .bias = j->out[i].bias};
+}
+
+/* Some strips, counted over all outputs. */
+static void multiply_strips(const struct job *j, const struct rz_act *act, struct cpu_strips s,
+                            unsigned i_thread)
+{
+    uint32_t first = 0; /* strip of output i */
+    for (uint32_t i = 0; i < j->n_out && first < s.end; i++) {
         const struct rz_weight *w = j->out[i].w;
-        struct rz_matmul_args args = {.w = w->data,
-                                      .w_row_bytes = w->row_bytes,
-                                      .x = &act,
-                                      .y = j->out[i].y,
-                                      .y_stride = w->n_rows,
-                                      .bias = j->out[i].bias};
-        part_of(j, i, (const unsigned[2]){i_thread, n_threads}, &args.row_begin, &args.row_end);
+        const uint32_t n = (uint32_t)strip_count(w), end = s.end - first < n ? s.end - first : n;
+        struct rz_matmul_args args = args_of(j, act, i);
+        args.row_begin = s.begin > first ? (s.begin - first) * RZ_STRIP_ROWS : 0;
+        args.row_end = end < n ? end * RZ_STRIP_ROWS : w->n_rows;
         if (args.row_begin < args.row_end && j->n_rows == 1)
             multiply_aside(j, w, &args, i_thread);
         else if (args.row_begin < args.row_end)
             multiply_rows(j, w, &args, i_thread);
+        first += n;
+    }
+}
+
+/* Many rows of x: as many strips for each thread, which are as much work. A single row is bound by
+ * memory, so it is like bytes, and each place where a thread begins to read costs it some
+ * microseconds until the CPU's prefetchers follow: so it takes one run of the outputs' bytes, which
+ * lie one after the other in memory (rz_cpu_weights_add). */
+static struct cpu_strips part_of(const struct job *j, unsigned i_thread, unsigned n_threads)
+{
+    uint64_t strips = 0, bytes = 0;
+    for (uint32_t i = 0; i < j->n_out; i++) {
+        strips += strip_count(j->out[i].w);
+        bytes += strip_count(j->out[i].w) * strip_bytes(j->out[i].w);
+    }
+    if (j->n_rows > 1)
+        return (struct cpu_strips){(uint32_t)(strips * i_thread / n_threads),
+                                   (uint32_t)(strips * (i_thread + 1) / n_threads)};
+    return (struct cpu_strips){strip_of_byte(j, bytes * i_thread / n_threads),
+                               strip_of_byte(j, bytes * (i_thread + 1) / n_threads)};
+}
+
+/* Its own part, then what others have not begun. */
+static void multiply(const struct job *j, const struct rz_act *act, unsigned i_thread,
+                     unsigned n_threads)
+{
+    struct cpu_thread *threads = j->c->threads;
+    const uint32_t one_row = (uint32_t)(SHARE_BYTES / strip_bytes(j->out[0].w)) + 1;
+    const uint32_t least = j->n_rows > 1 ? SHARE_STRIPS : one_row;
+    rz_cpu_share_set(&threads[i_thread].share, part_of(j, i_thread, n_threads));
+    for (unsigned i = 0; i < n_threads; i++) {
+        struct cpu_share *share = &threads[(i_thread + i) % n_threads].share;
+        struct cpu_strips s;
+        while (rz_cpu_share_take(share, least, i == 0, &s))
+            multiply_strips(j, act, s, i_thread);
     }
 }
 
@@ -267,7 +299,8 @@ static void convert_part(void *ctx, unsigned i_thread, unsigned n_threads)
 static void multiply_part(void *ctx, unsigned i_thread, unsigned n_threads)
 {
     const struct job *j = ctx;
-    multiply(j, &j->c->act, i_thread, n_threads);
+    const struct rz_act act = rz_cpu_act_view(j->c, &j->c->act, j->x, j->n_rows, j->n_cols);
+    multiply(j, &act, i_thread, n_threads);
 }
 
 /* One row: quantizing it is cheaper than meeting at a barrier, so every thread does it for itself.
@@ -276,8 +309,9 @@ static void single_row_part(void *ctx, unsigned i_thread, unsigned n_threads)
 {
     const struct job *j = ctx;
     const struct cpu_act *own = &j->c->threads[i_thread].row;
+    const struct rz_act act = rz_cpu_act_view(j->c, own, j->x, 1, j->n_cols);
     quantize_rows(j, own, 0, 1);
-    multiply(j, own, i_thread, n_threads);
+    multiply(j, &act, i_thread, n_threads);
 }
 
 void rz_cpu_matmul(struct rz_backend *b, const float *x, uint32_t n_rows,

@@ -61,7 +61,9 @@ static void place_act(struct layout *l, struct cpu_act *a, size_t n_rows, size_t
 {
     const size_t n_blocks = n_rows * ((n_cols + RZ_ACT_BLOCK - 1) / RZ_ACT_BLOCK);
     a->q = place(l, n_blocks, RZ_ACT_BLOCK);
-    a->block = place(l, n_blocks, sizeof *a->block);
+    void *factors = place(l, n_blocks, RZ_ACT_FACTOR_BYTES);
+    if (factors)
+        a->factors = rz_act_factors_in(factors, n_blocks);
 }
 
 static void place_thread(struct layout *l, struct cpu_thread *t, const struct cpu_backend *c)
