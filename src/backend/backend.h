@@ -165,6 +165,7 @@ struct rz_backend {
     const char *name;  /* "cpu" */
     const char *level; /* kernels in use: "avx512" */
     unsigned n_threads;
+    bool host_memory; /* its operations read and write the host's memory as well as their own */
     bool no_packing; /* set before weights are loaded: multiply them as they lie in the file */
     bool packed;     /* products read rearranged copies of the weights; settled by ops->reserve */
 };

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "base/checked.h"
+#include "base/f16.h"
 #include "base/fail.h"
 #include "engine/kv.h"
 
@@ -192,9 +193,25 @@ static struct rz_batch make_batch(rz_engine *e, const rz_feed *feeds, size_t n_f
         .n_tokens = n, .n_seqs = (uint32_t)n_feeds, .ids = e->ids, .pos = e->pos, .seqs = e->spans};
 }
 
+enum {
+    RUN = 64
+};
+
+/* Without a branch, so that compilers make vectors of it. */
+static bool run_is_finite(const float *x)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < RUN; i++)
+        bad |= (rz_f32_bits(x[i]) & 0x7F800000u) == 0x7F800000u;
+    return !bad;
+}
+
 static rz_status check_finite(const float *logits, size_t n, rz_error *err)
 {
-    for (size_t i = 0; i < n; i++) {
+    size_t i = 0;
+    while (i + RUN <= n && run_is_finite(logits + i))
+        i += RUN;
+    for (; i < n; i++) {
         if (!isfinite(logits[i]))
             return rz_fail(err, RZ_EINFER,
                            "a logit is not finite (number %zu of the fed tokens' logits): the "
@@ -203,6 +220,16 @@ static rz_status check_finite(const float *logits, size_t n, rz_error *err)
                            i);
     }
     return RZ_OK;
+}
+
+/* Whether n rows lie one after another. */
+static bool in_a_row(float *const *rows, uint32_t n, size_t row_len)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        if ((uintptr_t)rows[i] != (uintptr_t)rows[0] + i * row_len * sizeof *rows[i])
+            return false;
+    }
+    return true;
 }
 
 /* Logits of n rows of the step, each to its own out [n_vocab]; in even parts, so that all are of
@@ -216,11 +243,12 @@ static void read_logits(rz_engine *e, const struct rz_forward_args *a, const uin
     for (uint64_t i_part = 0; i_part < n_parts; i_part++) {
         const uint32_t begin = (uint32_t)(n * i_part / n_parts);
         const uint32_t part = (uint32_t)(n * (i_part + 1) / n_parts) - begin;
-        rz_forward_logits(a, rows + begin, part);
-        for (uint32_t i = 0; i < part; i++) {
-            float *to = out[begin + i];
-            b->ops->download(b, to, e->scratch.logits + i * n_vocab, n_vocab * sizeof *to);
-        }
+        float *const *to = out + begin;
+        /* A copy of a row would take as long as reading 1.5 MB of weights. */
+        const bool there = b->host_memory && in_a_row(to, part, n_vocab);
+        rz_forward_logits(a, rows + begin, part, there ? to[0] : e->scratch.logits);
+        for (uint32_t i = 0; i < part && !there; i++)
+            b->ops->download(b, to[i], e->scratch.logits + i * n_vocab, n_vocab * sizeof *to[i]);
     }
 }
 

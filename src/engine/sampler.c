@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-    GROUP = 64 /* logits per entry of group_max */
+    GROUP = 256 /* logits per entry of group_max */
 };
 
 /* exp(-MAX_DROP) is 2^-53, the resolution of the draw: a token this far (in units of temperature)
@@ -167,27 +167,60 @@ static void apply_penalties(rz_sampler *s, const int32_t *history, size_t n_hist
     }
 }
 
-static struct scan scan_logits(rz_sampler *s)
+typedef float lanes __attribute__((vector_size(16)));
+typedef int32_t lane_bits __attribute__((vector_size(16)));
+
+/* The largest of GROUP logits, any number if one of them is NaN. As vectors, which compilers make
+ * of no maximum of floats: every token waits for this (150,000 logits: 20 instead of 65 us). */
+static float max_of_group(const float *x, bool *nan)
+{
+    lanes max[4];
+    lane_bits differ = {0};
+    memcpy(max, x, sizeof max);
+    for (size_t i = 0; i < GROUP; i += 16) {
+        lanes v[4];
+        memcpy(v, x + i, sizeof v);
+        for (int k = 0; k < 4; k++) {
+            const lane_bits above = v[k] > max[k];
+            max[k] = (lanes)(((lane_bits)v[k] & above) | ((lane_bits)max[k] & ~above));
+            differ |= v[k] != v[k];
+        }
+    }
+    float most = max[0][0];
+    for (int k = 0; k < 4; k++) {
+        for (int i = 0; i < 4; i++) {
+            most = max[k][i] > most ? max[k][i] : most;
+            *nan |= differ[i] != 0;
+        }
+    }
+    return most;
+}
+
+static float max_of_few(const float *x, uint32_t n, bool *nan)
+{
+    float max = -INFINITY;
+    for (uint32_t i = 0; i < n; i++) {
+        *nan |= isnan(x[i]);
+        max = x[i] > max ? x[i] : max;
+    }
+    return max;
+}
+
+static struct scan scan_logits(const rz_sampler *s, const float *logits)
 {
     struct scan r = {.max = -INFINITY, .best = -1};
     for (uint32_t g = 0; g < s->n_groups; g++) {
-        uint32_t begin = g * GROUP, end = rz_min_u32(begin + GROUP, s->n_vocab);
-        float max = -INFINITY;
-        bool nan = false;
-        for (uint32_t i = begin; i < end; i++) {
-            float x = s->logits[i];
-            nan |= x != x;
-            max = x > max ? x : max;
-        }
+        const uint32_t begin = g * GROUP, n = rz_min_u32(GROUP, s->n_vocab - begin);
+        const float max = n == GROUP ? max_of_group(logits + begin, &r.nan)
+                                     : max_of_few(logits + begin, n, &r.nan);
         s->group_max[g] = max;
-        r.nan |= nan;
         if (max > r.max) {
             r.max = max;
             r.best = (int32_t)begin;
         }
     }
     if (r.best >= 0)
-        while (s->logits[r.best] != r.max)
+        while (logits[r.best] != r.max)
             r.best++;
     return r;
 }
@@ -369,19 +402,21 @@ static int32_t draw(rz_sampler *s, const struct kept *kept, float max)
 rz_status rz_sampler_sample(rz_sampler *s, const float *logits, const int32_t *history,
                             size_t n_history, int32_t *id, rz_error *err)
 {
-    memcpy(s->logits, logits, s->n_vocab * sizeof *logits);
+    const bool greedy = s->options.temperature == 0;
+    if (!greedy || s->options.n_bias || s->count) /* it changes them */
+        logits = memcpy(s->logits, logits, s->n_vocab * sizeof *logits);
     for (size_t i = 0; i < s->options.n_bias; i++)
         s->logits[s->bias[i].id] += s->bias[i].bias;
     if (s->count)
         apply_penalties(s, history, n_history);
-    struct scan scan = scan_logits(s);
+    struct scan scan = scan_logits(s, logits);
     if (scan.nan)
         return rz_fail(err, RZ_EINFER, "a logit is not a number");
     if (scan.best < 0)
         return rz_fail(err, RZ_EINFER, "no token is possible: every logit is minus infinity");
     if (scan.max == INFINITY)
         return rz_fail(err, RZ_EINFER, "the logit of token %d is infinite", scan.best);
-    if (s->options.temperature == 0) {
+    if (greedy) {
         s->last_prob = 1;
         s->last_n = 1;
         *id = scan.best;

@@ -170,7 +170,8 @@ void rz_forward_layers(const struct rz_forward_args *a)
     }
 }
 
-void rz_forward_logits(const struct rz_forward_args *a, const uint32_t *rows, uint32_t n)
+void rz_forward_logits(const struct rz_forward_args *a, const uint32_t *rows, uint32_t n,
+                       float *out)
 {
     RZ_ASSERT(n >= 1 && n <= a->scratch->max_logits);
     struct step p = begin(a, n);
@@ -178,9 +179,9 @@ void rz_forward_logits(const struct rz_forward_args *a, const uint32_t *rows, ui
     p.ops->gather(p.b, p.s->x, rows, n, p.m->n_embd, p.s->picked);
     p.ops->rms_norm(p.b, p.s->picked, p.w->output_norm, p.s->picked, shape, p.m->rms_eps);
     tap(&p, RZ_TAP_FINAL_NORM, -1, p.s->picked, p.m->n_embd);
-    const struct rz_linear out = {&p.w->head, NULL, p.s->logits};
-    p.ops->matmul(p.b, p.s->picked, n, &out, 1);
-    tap(&p, RZ_TAP_LOGITS, -1, p.s->logits, p.m->n_vocab);
+    const struct rz_linear head = {&p.w->head, NULL, out};
+    p.ops->matmul(p.b, p.s->picked, n, &head, 1);
+    tap(&p, RZ_TAP_LOGITS, -1, out, p.m->n_vocab);
 }
 
 /* The widest feed-forward that runs through scratch->gate and up. */

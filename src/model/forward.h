@@ -65,7 +65,9 @@ struct rz_forward_args {
 /* Runs the layers: stores K and V, leaves the stream after the last layer in scratch->x. */
 void rz_forward_layers(const struct rz_forward_args *a);
 
-/* Logits of n (at most max_logits) rows of scratch->x, to scratch->logits [n][n_vocab]. */
-void rz_forward_logits(const struct rz_forward_args *a, const uint32_t *rows, uint32_t n);
+/* Logits of n (at most max_logits) rows of scratch->x, to out [n][n_vocab]: device memory, such as
+ * scratch->logits. */
+void rz_forward_logits(const struct rz_forward_args *a, const uint32_t *rows, uint32_t n,
+                       float *out);
 
 #endif

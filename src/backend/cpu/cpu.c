@@ -13,10 +13,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Below this many elements, or bytes, a barrier costs more than it saves. */
+enum {
+    PARALLEL_ELEMENTS = 1 << 13,
+    PARALLEL_BYTES = 1 << 18
+};
+
+struct copy_job {
+    char *dst;
+    const char *src;
+    size_t bytes;
+};
+
+static void copy_part(void *ctx, unsigned i_thread, unsigned n_threads)
+{
+    const struct copy_job *j = ctx;
+    const size_t lines = (j->bytes + 63) / 64;
+    const size_t begin = lines * i_thread / n_threads * 64;
+    const size_t end = lines * (i_thread + 1) / n_threads * 64;
+    memcpy(j->dst + begin, j->src + begin, (end < j->bytes ? end : j->bytes) - begin);
+}
+
+/* Logits are the largest that is copied: each thread has the part it computed in its cache. */
 static void cpu_copy(struct rz_backend *b, void *dst, const void *src, size_t bytes)
 {
-    (void)b;
-    memcpy(dst, src, bytes);
+    struct copy_job j = {.dst = dst, .src = src, .bytes = bytes};
+    if (bytes < PARALLEL_BYTES)
+        copy_part(&j, 0, 1);
+    else
+        rz_pool_run(cpu_of(b)->pool, copy_part, &j);
 }
 
 /* Weights stay where the file is mapped until they are multiplied (packed.h). */
@@ -72,11 +97,6 @@ static void norm_part(void *ctx, unsigned i_thread, unsigned n_threads)
     for (size_t m = begin; m < end; m++)
         j->c->k.rms_norm(j->x + m * j->n_cols, j->w, j->y + m * j->n_cols, j->n_cols, j->eps);
 }
-
-/* Below this many elements a barrier costs more than it saves. */
-enum {
-    PARALLEL_ELEMENTS = 1 << 14
-};
 
 static void run_rows(const struct cpu_backend *c, rz_pool_fn *fn, struct rows_job *j)
 {
@@ -223,7 +243,8 @@ rz_status rz_backend_cpu_new(struct rz_backend **out, unsigned n_threads, unsign
     c->base = (struct rz_backend){.ops = &cpu_ops,
                                   .name = "cpu",
                                   .level = rz_cpu_level_name(c->k.cpu_flags),
-                                  .n_threads = n_threads};
+                                  .n_threads = n_threads,
+                                  .host_memory = true};
     rz_status status = rz_pool_new(&c->pool, n_threads, err);
     if (status) {
         free(c);

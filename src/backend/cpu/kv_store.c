@@ -14,8 +14,9 @@
 _Static_assert((int)RZ_KV_BLOCK == (int)RZ_KV_BLOCK_LEN, "kernels and pool agree on a block");
 
 enum {
-    MAX_DIM = 512,              /* RZ_MAX_HEAD_DIM */
-    PARALLEL_ELEMENTS = 1 << 12 /* below, a barrier costs more than it saves */
+    MAX_DIM = 512, /* RZ_MAX_HEAD_DIM */
+    /* Below, a barrier costs more than it saves: few, since each of a key goes to another line. */
+    PARALLEL_ELEMENTS = 1 << 10
 };
 
 char *rz_cpu_kv_of(const struct rz_kv_pool *kv, uint32_t block, uint32_t layer, uint32_t is_v,
@@ -162,7 +163,7 @@ static void store_part(void *ctx, unsigned i_thread, unsigned n_threads)
     uint32_t begin, end;
     rz_pool_part(2 * n_heads, 1, i_thread, n_threads, &begin, &end);
     for (uint32_t part = begin; part < end; part++)
-        store_head(j, part / n_heads, part % n_heads);
+        store_head(j, part % 2, part / 2);
 }
 
 void rz_cpu_kv_store(struct rz_backend *b, const struct rz_kv_pool *kv, uint32_t layer,
