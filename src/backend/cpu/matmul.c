@@ -42,17 +42,45 @@ static bool is_wide(const struct job *j, rz_dtype type)
     return j->wide && j->c->k.matmul_wide[type];
 }
 
-static void quantize_rows(const struct job *j, const struct cpu_act *a, uint32_t begin,
-                          uint32_t end)
+enum {
+    LINE_BLOCKS = 64 / sizeof(float) /* whose factors of a row may share a cache line */
+};
+
+/* A part of x: rows, and of each some blocks of 32 columns. */
+struct x_part {
+    uint32_t row, row_end, block, block_end;
+};
+
+static void quantize(const struct job *j, const struct cpu_act *a, const struct x_part p)
 {
     const struct rz_kernels *k = &j->c->k;
-    for (uint32_t m = begin; m < end; m++) {
+    for (uint32_t m = p.row; m < p.row_end; m++) {
         const struct rz_act_place at =
             rz_act_at(m, j->n_rows, j->n_cols / RZ_ACT_BLOCK, k->tile_rows);
-        const struct rz_act_factors f = rz_act_factors_from(a->factors, at.first);
-        k->quantize(j->x + (size_t)m * j->n_cols, j->n_cols, j->max_q,
-                    a->q + at.first * RZ_ACT_BLOCK, &f, at.step);
+        const size_t first = at.first + (size_t)p.block * at.step;
+        const struct rz_act_factors f = rz_act_factors_from(a->factors, first);
+        k->quantize(j->x + (size_t)m * j->n_cols + p.block * RZ_ACT_BLOCK,
+                    (p.block_end - p.block) * RZ_ACT_BLOCK, j->max_q, a->q + first * RZ_ACT_BLOCK,
+                    &f, at.step);
     }
+}
+
+static struct x_part whole_x(const struct job *j)
+{
+    return (struct x_part){0, j->n_rows, 0, j->n_cols / RZ_ACT_BLOCK};
+}
+
+/* Whole tiles of rows for each thread, or columns: a block's factors of all rows of a tile share
+ * cache lines, which two threads would take from each other. */
+static void quantize_part(const struct job *j, unsigned i_thread, unsigned n_threads)
+{
+    const uint32_t tile = j->c->k.tile_rows;
+    struct x_part p = whole_x(j);
+    if (j->n_rows >= tile * n_threads)
+        rz_pool_part(p.row_end, tile, i_thread, n_threads, &p.row, &p.row_end);
+    else
+        rz_pool_part(p.block_end, LINE_BLOCKS, i_thread, n_threads, &p.block, &p.block_end);
+    quantize(j, &j->c->act, p);
 }
 
 /* Where strips of a weight are packed: its packed matrix, or a place for a few of them. */
@@ -279,20 +307,19 @@ static void multiply(const struct job *j, const struct rz_act *act, unsigned i_t
     }
 }
 
-/* The forms of x: rows in strips of 16, so that both are split in the same way. */
+/* The forms of x. */
 static void convert_part(void *ctx, unsigned i_thread, unsigned n_threads)
 {
     const struct job *j = ctx;
-    const struct cpu_act *a = &j->c->act;
     const size_t strip = rz_cpu_bf16_strip(j->n_cols);
     uint32_t begin, end;
-    rz_pool_part(j->n_rows, j->bf16 ? RZ_STRIP_ROWS : 1, i_thread, n_threads, &begin, &end);
     if (j->quantize)
-        quantize_rows(j, a, begin, end);
+        quantize_part(j, i_thread, n_threads);
+    rz_pool_part(j->n_rows, RZ_STRIP_ROWS, i_thread, n_threads, &begin, &end);
     for (size_t m = begin; j->bf16 && m < end; m += RZ_STRIP_ROWS) {
         const uint32_t n = end - m < RZ_STRIP_ROWS ? (uint32_t)(end - m) : RZ_STRIP_ROWS;
         j->c->k.bf16_tiles(j->x + m * j->n_cols, j->n_cols, n, j->n_cols,
-                           a->bf16 + m / RZ_STRIP_ROWS * strip);
+                           j->c->act.bf16 + m / RZ_STRIP_ROWS * strip);
     }
 }
 
@@ -310,7 +337,7 @@ static void single_row_part(void *ctx, unsigned i_thread, unsigned n_threads)
     const struct job *j = ctx;
     const struct cpu_act *own = &j->c->threads[i_thread].row;
     const struct rz_act act = rz_cpu_act_view(j->c, own, j->x, 1, j->n_cols);
-    quantize_rows(j, own, 0, 1);
+    quantize(j, own, whole_x(j));
     multiply(j, &act, i_thread, n_threads);
 }
 
