@@ -73,8 +73,14 @@ static rz_status init_engine(rz_engine *e, rz_error *err)
     e->logit_to = calloc(o->n_batch, sizeof *e->logit_to);
     e->ids = calloc(o->n_batch, sizeof *e->ids);
     e->spans = calloc(o->max_sessions, sizeof *e->spans);
-    if (!e->pos || !e->logit_rows || !e->logit_to || !e->ids || !e->spans)
+    e->slot_used = calloc(o->max_sessions, sizeof *e->slot_used);
+    if (!e->pos || !e->logit_rows || !e->logit_to || !e->ids || !e->spans || !e->slot_used)
         return rz_fail_nomem(err, o->n_batch * 3 * sizeof *e->pos, "the batch");
+    const size_t n_vocab = e->model->weights.config.info.n_vocab;
+    e->logits = calloc(o->max_sessions, n_vocab * sizeof *e->logits);
+    if (!e->logits)
+        return rz_fail_nomem(err, o->max_sessions * n_vocab * sizeof *e->logits,
+                             "the sessions' logits");
     RZ_TRY(rz_kv_pool_init(e, (uint32_t)n_blocks, err));
     uint32_t max_logits = o->max_sessions > LOGIT_ROWS ? o->max_sessions : LOGIT_ROWS;
     return rz_scratch_init(&e->scratch, &e->model->weights, o->n_batch, max_logits, err);
@@ -111,6 +117,8 @@ void rz_engine_free(rz_engine **engine)
     free(e->logit_to);
     free(e->ids);
     free(e->spans);
+    free(e->slot_used);
+    free(e->logits);
     free(e);
     *engine = NULL;
 }

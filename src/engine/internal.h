@@ -33,7 +33,11 @@ struct rz_engine {
     float **logit_to;          /* [n_batch] where the logits of each go */
     int32_t *ids;              /* [n_batch] */
     struct rz_seq_span *spans; /* [max_sessions] */
-    rz_tap_fn *tap;            /* set by check and trace for the next steps */
+    /* Of every session, by slot: a step of sessions in the order in which they were opened computes
+     * their logits where they stay. */
+    float *logits;   /* [max_sessions][n_vocab] */
+    bool *slot_used; /* [max_sessions] */
+    rz_tap_fn *tap;  /* set by check and trace for the next steps */
     void *tap_ctx;
 };
 
@@ -43,7 +47,8 @@ struct rz_session {
     uint32_t n_blocks;
     int32_t *ids; /* [n_ctx] */
     size_t n_ids;
-    float *logits; /* [n_vocab] */
+    uint32_t slot;
+    float *logits; /* [n_vocab], the engine's */
     bool has_logits;
 };
 

@@ -8,6 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The first slot that is free: there is one. */
+static uint32_t take_slot(rz_engine *e)
+{
+    uint32_t slot = 0;
+    while (e->slot_used[slot])
+        slot++;
+    e->slot_used[slot] = true;
+    return slot;
+}
+
 rz_status rz_session_new(rz_session **out, rz_engine *engine, rz_error *err)
 {
     *out = NULL;
@@ -20,12 +30,13 @@ rz_status rz_session_new(rz_session **out, rz_engine *engine, rz_error *err)
         return rz_fail_nomem(err, sizeof *s, "a session");
     s->engine = engine;
     engine->n_sessions++;
+    s->slot = take_slot(engine);
+    s->logits = engine->logits + s->slot * n_vocab;
     s->blocks = malloc(rz_kv_blocks_for(o->n_ctx) * sizeof *s->blocks);
     s->ids = malloc(o->n_ctx * sizeof *s->ids);
-    s->logits = malloc(n_vocab * sizeof *s->logits);
-    if (!s->blocks || !s->ids || !s->logits) {
+    if (!s->blocks || !s->ids) {
         rz_session_free(&s);
-        return rz_fail_nomem(err, n_vocab * sizeof *s->logits, "a session");
+        return rz_fail_nomem(err, o->n_ctx * sizeof *s->ids, "a session");
     }
     *out = s;
     return RZ_OK;
@@ -38,9 +49,9 @@ void rz_session_free(rz_session **session)
     rz_session *s = *session;
     rz_kv_shrink(s, 0);
     s->engine->n_sessions--;
+    s->engine->slot_used[s->slot] = false;
     free(s->blocks);
     free(s->ids);
-    free(s->logits);
     free(s);
     *session = NULL;
 }
