@@ -183,6 +183,43 @@ static void test_not_finite(void **state)
     free_engine(&f);
 }
 
+/* A sequence's logits are its own in whatever order those of a step come, some left out, and with a
+ * session that was opened again. */
+static void test_orders(void **state)
+{
+    (void)state;
+    static const struct {
+        int n, which[N_SEQS];
+    } orders[] = {{3, {0, 1, 2}}, {3, {2, 1, 0}}, {2, {1, 2}}, {2, {2, 0}}, {3, {1, 0, 2}}};
+    struct fixture f;
+    rz_error err;
+    open_good(&f, 16);
+    const size_t bytes = f.n_vocab * sizeof(float);
+    float *want = malloc(N_SEQS * bytes);
+    assert_non_null(want);
+    const int32_t ids[N_SEQS] = {1, 2, 3};
+    for (int i = 0; i < N_SEQS; i++) {
+        assert_int_equal(rz_session_feed(f.s[i], &ids[i], 1, &err), RZ_OK);
+        memcpy(want + (size_t)i * f.n_vocab, rz_session_logits(f.s[i]), bytes);
+    }
+    for (size_t k = 0; k < sizeof orders / sizeof *orders; k++) {
+        rz_feed feeds[N_SEQS];
+        for (int i = 0; i < orders[k].n; i++) {
+            const int s = orders[k].which[i];
+            rz_session_truncate(f.s[s], 0);
+            feeds[i] = (rz_feed){.session = f.s[s], .ids = &ids[s], .n = 1};
+        }
+        assert_int_equal(rz_engine_step(f.engine, feeds, (size_t)orders[k].n, &err), RZ_OK);
+        for (int i = 0; i < N_SEQS; i++)
+            assert_memory_equal(rz_session_logits(f.s[i]), want + (size_t)i * f.n_vocab, bytes);
+        rz_session_free(&f.s[1]);
+        assert_int_equal(rz_session_new(&f.s[1], f.engine, &err), RZ_OK);
+        assert_int_equal(rz_session_feed(f.s[1], &ids[1], 1, &err), RZ_OK);
+    }
+    free(want);
+    free_engine(&f);
+}
+
 /* A second engine for which there is no memory does not take the first one's away. */
 static void test_no_memory(void **state)
 {
@@ -205,9 +242,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong_id),
-        cmocka_unit_test(test_refused_step),
-        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_wrong_id),   cmocka_unit_test(test_refused_step),
+        cmocka_unit_test(test_not_finite), cmocka_unit_test(test_orders),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

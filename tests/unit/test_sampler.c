@@ -450,6 +450,36 @@ static void test_bad_logits(void **state)
     }
 }
 
+/* Wherever it is, the best logit is found and a NaN of either sign is seen: a vocabulary is
+ * searched in groups of vectors, the last of which is not whole. */
+static void test_every_place(void **state)
+{
+    (void)state;
+    enum {
+        N = 603
+    };
+    const rz_sampler_options o = rz_sampler_options_default();
+    float logits[N];
+    int32_t id;
+    rz_error err;
+    rz_sampler *s = new_sampler(N, &o);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        for (int i = 0; i < N; i++)
+            logits[i] = (float)(sign * (1 + i % 7));
+        for (int at = 0; at < N; at++) {
+            const float was = logits[at];
+            logits[at] = 8;
+            assert_int_equal(sample(s, logits), at);
+            logits[at] = copysignf(NAN, (float)sign);
+            assert_int_equal(rz_sampler_sample(s, logits, NULL, 0, &id, &err), RZ_EINFER);
+            assert_non_null(strstr(err.text, "not a number"));
+            logits[at] = was;
+        }
+        assert_int_equal(sample(s, logits), sign > 0 ? 6 : 0);
+    }
+    rz_sampler_free(&s);
+}
+
 /* ---- a file's recommendation --------------------------------------------------------------- */
 
 static rz_status options_of(struct gguf_build *b, rz_sampler_options *o, bool *found, rz_error *err)
@@ -545,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_bias),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_bad_logits),
+        cmocka_unit_test(test_every_place),
         cmocka_unit_test(test_options_from_file),
         cmocka_unit_test(test_bad_options_in_file),
     };
