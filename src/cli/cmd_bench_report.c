@@ -297,6 +297,9 @@ rz_status bench_check_files(const struct bench_args *a, rz_error *err)
 {
     if (a->json && a->bars)
         return rz_fail(err, RZ_EUSAGE, "--json and --bars cannot both go to standard output");
+    RZ_TRY(cli_check_report(a->csv, err));
+    RZ_TRY(cli_check_report(a->svg, err));
+    RZ_TRY(cli_check_report(a->png, err));
     if (!a->png)
         return RZ_OK;
     const double y[1] = {1};

@@ -155,6 +155,7 @@ static rz_status create(struct job *j, rz_error *err)
         return rz_fail(err, RZ_EUSAGE, "canary create needs -o FILE");
     if (a->canary || a->exact || a->mean.set || a->std.set || a->logit.set)
         return rz_fail(err, RZ_EUSAGE, "that option belongs to canary check");
+    RZ_TRY(cli_check_report(a->output, err));
     RZ_TRY(open_any(j, err));
     json_t *prompts = json_array();
     json_t *tensors = cli_canary_tensors(j->file, j->scan, err);

@@ -102,7 +102,7 @@ static rz_status imatrix(const struct cli_call *call, rz_error *err)
     const struct imatrix_args *a = call->args;
     if (!a->file || !a->output)
         return rz_fail(err, RZ_EUSAGE, "give --file TEXT and --output FILE");
-    RZ_TRY(cli_check_output(a->output, err));
+    RZ_TRY(cli_check_writable(a->output, err));
     if (cli_same_file(a->file, a->output))
         return rz_fail(err, RZ_EINVALID, "%s is the text, which the matrix would replace",
                        a->output);

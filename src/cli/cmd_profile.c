@@ -122,7 +122,7 @@ static rz_status check_args(const struct profile_args *a, rz_error *err)
                        "--ci needs --assert-throughput, --assert-p50 or --assert-p99");
     if (a->ci && a->format && !strcmp(a->format, "flamegraph"))
         return rz_fail(err, RZ_EUSAGE, "--ci prints assertions: it takes no --format flamegraph");
-    return RZ_OK;
+    return cli_check_report(a->output, err);
 }
 
 static rz_status measure(struct profile_job *j, rz_error *err)

@@ -134,6 +134,18 @@ if [ -c /dev/full ]; then
 else
     echo 'skipped: there is no /dev/full'
 fi
+# A report that can go nowhere is told of before the work: the model, which is not there, is not
+# even looked for.
+for arguments in 'imatrix -f text -o' 'profile -o' 'bench --csv' 'bench --svg' 'bench --png' \
+    'canary create -o'; do
+    # shellcheck disable=SC2086 # words
+    set -- $arguments
+    run 7 "$@" "$dir/none/report" "$dir/missing.gguf"
+    err_has "$dir/none/report cannot be written"
+    run 2 "$@" "$dir" "$dir/missing.gguf"
+    err_has 'is a folder'
+    run 2 "$@" - "$dir/missing.gguf"
+done
 # A closed stdout is told, and its number is not the next file's: no text goes into that.
 "$APR" logits demo 'The capital of France is Paris and that of Italy is Rome' --all \
     -o "$dir/right.f32" >"$out" 2>"$err"
