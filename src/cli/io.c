@@ -97,18 +97,18 @@ static bool is_model(const char *path)
 rz_status cli_check_writable(const char *path, rz_error *err)
 {
     RZ_TRY(cli_check_output(path, err));
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    if (!folder)
-        return rz_fail_nomem(err, strlen(path), "a folder's name");
     struct stat st;
-    int reason = access(folder, W_OK | X_OK) ? errno : 0;
-    free(folder);
     const bool exists = !stat(path, &st);
     if (exists && S_ISDIR(st.st_mode))
         return rz_fail(err, RZ_EUSAGE, "%s is a folder: name a file", path);
     if (exists && !S_ISREG(st.st_mode))
-        reason = 0; /* a device or a pipe is written to, not replaced */
+        return rz_fail(err, RZ_EUSAGE, "%s is no regular file, which this output must be", path);
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!folder)
+        return rz_fail_nomem(err, strlen(path), "a folder's name");
+    const int reason = access(folder, W_OK | X_OK) ? errno : 0;
+    free(folder);
     if (reason)
         return rz_fail(err, RZ_EIO, "%s cannot be written: %s", path, strerror(reason));
     return RZ_OK;
@@ -118,9 +118,14 @@ rz_status cli_check_report(const char *path, rz_error *err)
 {
     if (!path)
         return RZ_OK;
-    RZ_TRY(cli_check_writable(path, err));
     struct stat st;
-    if (!stat(path, &st) && S_ISREG(st.st_mode) && is_model(path))
+    const bool exists = !stat(path, &st);
+    if (exists && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) /* it is written to, not replaced */
+        return access(path, W_OK)
+                   ? rz_fail(err, RZ_EIO, "%s cannot be written: %s", path, strerror(errno))
+                   : RZ_OK;
+    RZ_TRY(cli_check_writable(path, err));
+    if (exists && is_model(path))
         return rz_fail(err, RZ_EINVALID, "%s is a model, which this output would replace", path);
     return RZ_OK;
 }
@@ -131,14 +136,15 @@ rz_status cli_out_file_open(struct cli_out_file *f, const char *path, rz_error *
     *f = (struct cli_out_file){0};
     RZ_TRY(cli_check_report(path, err));
     const bool exists = !stat(path, &st);
-    *f = (struct cli_out_file){.path = strdup(path)};
+    /* A link stays one: /dev/stdout is, where that is a file. */
+    *f = (struct cli_out_file){.path = exists ? realpath(path, NULL) : strdup(path)};
     if (!f->path)
         return rz_fail_nomem(err, strlen(path), "a file's name");
     if (exists && !S_ISREG(st.st_mode)) {
         f->stream = fopen(path, "wb");
         return f->stream ? RZ_OK : open_failed(f, path, err);
     }
-    if (asprintf(&f->temp, "%s.XXXXXX", path) < 0) {
+    if (asprintf(&f->temp, "%s.XXXXXX", f->path) < 0) {
         f->temp = NULL;
         cli_out_file_abandon(f);
         return rz_fail_nomem(err, strlen(path), "a file's name");

@@ -27,10 +27,11 @@ struct cli_out_file {
  * file of that name is "./-". */
 rz_status cli_check_output(const char *path, rz_error *err);
 
-/* The same, RZ_EUSAGE for a folder too, and RZ_EIO if nothing can be written under that name: said
- * before the work is done. */
+/* The same, RZ_EUSAGE for what is no regular file, and RZ_EIO if nothing can be written under that
+ * name: said before the work is done. */
 rz_status cli_check_writable(const char *path, rz_error *err);
-/* The same for a report: RZ_EINVALID if it would replace a model. path NULL: nothing is checked. */
+/* For a report, which may go to a device or a pipe: RZ_EINVALID if it would replace a model. path
+ * NULL: nothing is checked. */
 rz_status cli_check_report(const char *path, rz_error *err);
 
 /* Whether both names are there and are the same file's. */

@@ -144,8 +144,19 @@ for arguments in 'imatrix -f text -o' 'profile -o' 'bench --csv' 'bench --svg' '
     err_has "$dir/none/report cannot be written"
     run 2 "$@" "$dir" "$dir/missing.gguf"
     err_has 'is a folder'
+    run 2 "$@" '' "$dir/missing.gguf"
+    err_has 'needs the name of a file'
     run 2 "$@" - "$dir/missing.gguf"
 done
+run 2 imatrix "$dir/missing.gguf" -f text -o /dev/null
+err_has 'no regular file'
+# A report through a link goes to what it points to, and a device takes one.
+ln -s linked "$dir/link"
+: >"$dir/linked"
+run 0 profile demo -p 4 -n 2 -w 0 -m 1 --format json -q -o "$dir/link"
+if [ -h "$dir/link" ] && [ -s "$dir/linked" ]; then pass; else fail 'the link was replaced'; fi
+run 0 profile demo -p 4 -n 2 -w 0 -m 1 --format json -q -o /dev/null
+if [ -c /dev/null ]; then pass; else fail '/dev/null was replaced'; fi
 # A closed stdout is told, and its number is not the next file's: no text goes into that.
 "$APR" logits demo 'The capital of France is Paris and that of Italy is Rome' --all \
     -o "$dir/right.f32" >"$out" 2>"$err"

@@ -122,7 +122,7 @@ static rz_sampler_options random_options(struct rz_rng *rng)
 static void test_filters_match_naive(void **state)
 {
     (void)state;
-    static const uint32_t sizes[] = {1, 2, 63, 64, 65, 1000, MAX_VOCAB};
+    static const uint32_t sizes[] = {1, 2, 255, 256, 257, 1000, MAX_VOCAB};
     static float logits[MAX_VOCAB];
     static struct naive want;
     struct rz_rng rng = {.state = 11};

@@ -56,6 +56,49 @@ static void test_other(void **state)
     assert_false(rz_cpu_share_take(&s, 1, false, &t));
 }
 
+/* Parts follow each other from the first strip to the last, and differ by two strips' cost at most:
+ * strips of one output cost more than those of another, some outputs have few. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const struct cpu_run products[][4] = {
+        {{224, 47040}, {32, 32256}, {32, 32256}}, /* q of Q6_K; k and v of Q4_K */
+        {{96, 26112}, {16, 13824}, {16, 13824}},
+        {{304, 9856}, {304, 9856}},
+        {{1, 100}, {1, 7}, {5, 3}, {2, 50}},
+        {{9496, 1}},
+        {{3, 1}, {1, 1}},
+    };
+    for (size_t k = 0; k < sizeof products / sizeof *products; k++) {
+        uint64_t strips = 0, cost = 0, most = 0;
+        uint32_t n_runs = 0;
+        for (; n_runs < 4 && products[k][n_runs].n; n_runs++) {
+            const struct cpu_run r = products[k][n_runs];
+            strips += r.n;
+            cost += r.n * r.cost;
+            most = r.cost > most ? r.cost : most;
+        }
+        for (unsigned n = 1; n <= 256; n++) {
+            uint32_t at = 0;
+            for (unsigned i = 0; i < n; i++) {
+                const struct cpu_strips s = rz_cpu_share_part(products[k], n_runs, i, n);
+                assert_int_equal(s.begin, at);
+                assert_true(s.end >= s.begin);
+                at = s.end;
+                uint64_t own = 0;
+                for (uint32_t strip = s.begin; strip < s.end; strip++) {
+                    uint32_t r = 0, first = 0;
+                    while (strip >= first + products[k][r].n)
+                        first += (uint32_t)products[k][r++].n;
+                    own += products[k][r].cost;
+                }
+                assert_true(own <= cost / n + 2 * most && own + 2 * most >= cost / n);
+            }
+            assert_int_equal(at, strips);
+        }
+    }
+}
+
 enum {
     N_THREADS = 4,
     N_STRIPS = 3000,
@@ -103,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_other),
+        cmocka_unit_test(test_parts),
         cmocka_unit_test(test_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,7 @@ static bool is_wide(const struct job *j, rz_dtype type)
 }
 
 enum {
-    LINE_BLOCKS = 64 / sizeof(float) /* whose factors of a row may share a cache line */
+    LINE_BLOCKS = 64 / sizeof(float) /* of one row, whose factors may share a cache line */
 };
 
 /* A part of x: rows, and of each some blocks of 32 columns. */
@@ -70,16 +70,21 @@ static struct x_part whole_x(const struct job *j)
     return (struct x_part){0, j->n_rows, 0, j->n_cols / RZ_ACT_BLOCK};
 }
 
-/* Whole tiles of rows for each thread, or columns: a block's factors of all rows of a tile share
- * cache lines, which two threads would take from each other. */
+/* Whole tiles of rows for each thread, or columns where that gives more threads something to do:
+ * the factors of a block's rows in a tile share cache lines, which two threads would take from each
+ * other. */
 static void quantize_part(const struct job *j, unsigned i_thread, unsigned n_threads)
 {
-    const uint32_t tile = j->c->k.tile_rows;
     struct x_part p = whole_x(j);
-    if (j->n_rows >= tile * n_threads)
+    uint32_t tile = j->c->k.tile_rows;
+    while (tile > j->n_rows)
+        tile /= 2;
+    const uint32_t unit = tile < LINE_BLOCKS ? LINE_BLOCKS / tile : 1;
+    const uint32_t by_rows = (p.row_end + tile - 1) / tile;
+    if (by_rows >= n_threads || by_rows >= p.block_end / unit)
         rz_pool_part(p.row_end, tile, i_thread, n_threads, &p.row, &p.row_end);
     else
-        rz_pool_part(p.block_end, LINE_BLOCKS, i_thread, n_threads, &p.block, &p.block_end);
+        rz_pool_part(p.block_end, unit, i_thread, n_threads, &p.block, &p.block_end);
     quantize(j, &j->c->act, p);
 }
 
@@ -101,7 +106,8 @@ enum {
     /* Least that is taken of a share (share.h): of a single row 1 us of a core's reading, of many
      * as much as the preparation of x for them is little beside. */
     SHARE_BYTES = 32 << 10,
-    SHARE_STRIPS = 8
+    SHARE_STRIPS = 3 * RZ_WIDE_ROWS / RZ_STRIP_ROWS,
+    MAX_OUT = 4 /* of a product */
 };
 
 /* Rows of w that are packed and then multiplied at once. */
@@ -210,19 +216,6 @@ static uint64_t strip_bytes(const struct rz_weight *w)
     return RZ_STRIP_ROWS * (uint64_t)w->row_bytes;
 }
 
-/* The first strip, counted over all outputs, that begins `bytes` or more after the first one. */
-static uint32_t strip_of_byte(const struct job *j, uint64_t bytes)
-{
-    uint64_t strip = 0;
-    for (uint32_t i = 0; i < j->n_out; i++) {
-        const uint64_t one = strip_bytes(j->out[i].w), n = strip_count(j->out[i].w);
-        const uint64_t here = (bytes + one - 1) / one;
-        strip += here < n ? here : n;
-        bytes -= here < n ? bytes : n * one;
-    }
-    return (uint32_t)strip;
-}
-
 /* A single row of x, its sums put together in the thread's own memory and then copied. The last
  * sums at y were read by another core: when that one shares no cache with this, getting a line back
  * takes as long as a strip, and meanwhile all stores wait behind the one to y, those of a tile's
@@ -279,16 +272,12 @@ static void multiply_strips(const struct job *j, const struct rz_act *act, struc
  * lie one after the other in memory (rz_cpu_weights_add). */
 static struct cpu_strips part_of(const struct job *j, unsigned i_thread, unsigned n_threads)
 {
-    uint64_t strips = 0, bytes = 0;
+    struct cpu_run runs[MAX_OUT];
     for (uint32_t i = 0; i < j->n_out; i++) {
-        strips += strip_count(j->out[i].w);
-        bytes += strip_count(j->out[i].w) * strip_bytes(j->out[i].w);
+        const struct rz_weight *w = j->out[i].w;
+        runs[i] = (struct cpu_run){strip_count(w), j->n_rows > 1 ? 1 : strip_bytes(w)};
     }
-    if (j->n_rows > 1)
-        return (struct cpu_strips){(uint32_t)(strips * i_thread / n_threads),
-                                   (uint32_t)(strips * (i_thread + 1) / n_threads)};
-    return (struct cpu_strips){strip_of_byte(j, bytes * i_thread / n_threads),
-                               strip_of_byte(j, bytes * (i_thread + 1) / n_threads)};
+    return rz_cpu_share_part(runs, j->n_out, i_thread, n_threads);
 }
 
 /* Its own part, then what others have not begun. */
