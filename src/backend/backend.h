@@ -166,8 +166,8 @@ struct rz_backend {
     const char *level; /* kernels in use: "avx512" */
     unsigned n_threads;
     bool host_memory; /* its operations read and write the host's memory as well as their own */
-    bool no_packing; /* set before weights are loaded: multiply them as they lie in the file */
-    bool packed;     /* products read rearranged copies of the weights; settled by ops->reserve */
+    bool no_packing;  /* set before weights are loaded: multiply them as they lie in the file */
+    bool packed;      /* products read rearranged copies of the weights; settled by ops->reserve */
 };
 
 /* The CPU backend: n_threads 1 ... RZ_MAX_THREADS. scratch grows with the largest step. */

@@ -175,7 +175,7 @@ typedef int32_t lane_bits __attribute__((vector_size(16)));
 static float max_of_group(const float *x, bool *nan)
 {
     lanes max[4];
-    lane_bits differ = {0};
+    lane_bits nans = {0};
     memcpy(max, x, sizeof max);
     for (size_t i = 0; i < GROUP; i += 16) {
         lanes v[4];
@@ -183,14 +183,14 @@ static float max_of_group(const float *x, bool *nan)
         for (int k = 0; k < 4; k++) {
             const lane_bits above = v[k] > max[k];
             max[k] = (lanes)(((lane_bits)v[k] & above) | ((lane_bits)max[k] & ~above));
-            differ |= v[k] != v[k];
+            nans |= ((lane_bits)v[k] & 0x7FFFFFFF) > 0x7F800000;
         }
     }
     float most = max[0][0];
     for (int k = 0; k < 4; k++) {
         for (int i = 0; i < 4; i++) {
             most = max[k][i] > most ? max[k][i] : most;
-            *nan |= differ[i] != 0;
+            *nan |= nans[i] != 0;
         }
     }
     return most;
