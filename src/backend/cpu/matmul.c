@@ -341,6 +341,7 @@ void rz_cpu_matmul(struct rz_backend *b, const float *x, uint32_t n_rows,
                     .n_out = n_out,
                     .out = out,
                     .max_q = RZ_ACT_MAX};
+    RZ_ASSERT(n_out <= MAX_OUT);
     const uint32_t deciding = n_rows > c->step_rows ? n_rows : c->step_rows;
     j.wide = c->k.wide_from && deciding >= c->k.wide_from;
     for (uint32_t i = 0; i < n_out; i++) {
