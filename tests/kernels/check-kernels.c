@@ -165,5 +165,9 @@ int main(int argc, char **argv)
            rz_cpu_level_name(rz_cpu_detect(RZ_CPU_ALL)));
     fflush(stdout);
     ck_each_level(check_level, &r);
+    if (!r.n_checks)
+        fputs("check-kernels: nothing was checked: this CPU has no such level, or no slot has that "
+              "name\n",
+              stderr);
     return r.n_failed || !r.n_checks ? 1 : 0;
 }
